@@ -119,8 +119,8 @@ type Info struct {
 	Host string
 	// Simulated is true for ever once any of it came from a simulation.
 	Simulated bool
-	// Started is the first tick, Ended the clean end (zero while open, or after a crash).
-	Started, Ended time.Time
+	// Started is the first tick that is there, Last the newest, Ended the clean end (zero while open, or after a crash).
+	Started, Last, Ended time.Time
 	// Recording is how it stands now; Trouble says in words what is wrong ("disk full: 12 MB needed, 0 free").
 	Recording Recording
 	Trouble   string

@@ -1,0 +1,205 @@
+package sessions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DefaultDir is where sessions are kept unless told otherwise: pitwall/sessions under $XDG_DATA_HOME or ~/.local/share.
+// When that lies on a network file system it is a directory of the user's own under /var/tmp, because SQLite's journal is
+// not safe there; why then says so.
+func DefaultDir() (dir, why string, err error) {
+	base := os.Getenv("XDG_DATA_HOME")
+	if base == "" || !filepath.IsAbs(base) { // the XDG specification: a relative path is to be ignored
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", "", fmt.Errorf("no place for sessions: %w: set XDG_DATA_HOME or give --sessions", err)
+		}
+		base = filepath.Join(home, ".local", "share")
+	}
+	dir = filepath.Join(base, "pitwall", "sessions")
+	if fs := networkFS(dir); fs != "" {
+		local := filepath.Join("/var/tmp", "pitwall-"+strconv.Itoa(os.Getuid()), "sessions")
+		return local, fmt.Sprintf("%s is on %s, where a live session is not safe", dir, fs), nil
+	}
+	return dir, "", nil
+}
+
+// List gives the sessions of a directory, newest first. A file that can't be read is in the list with its Trouble. A
+// directory that doesn't exist holds no sessions.
+func List(dir string) ([]Info, error) {
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing sessions: %w", err)
+	}
+	var out []Info
+	for _, f := range files {
+		if f.Type().IsRegular() && strings.HasSuffix(f.Name(), Extension) {
+			out = append(out, glance(filepath.Join(dir, f.Name())))
+		}
+	}
+	slices.SortFunc(out, func(a, b Info) int { return strings.Compare(b.ID, a.ID) })
+	return out, nil
+}
+
+// glance reads what a session says of itself, without its series.
+func glance(path string) Info {
+	id := strings.TrimSuffix(filepath.Base(path), Extension)
+	a, err := openArchive(path)
+	if err != nil {
+		return Info{ID: id, Path: path, Trouble: err.Error(), Bytes: fileBytes(path)}
+	}
+	defer a.db.Close()
+	m, err := a.meta()
+	if err != nil {
+		return Info{ID: id, Path: path, Trouble: err.Error(), Bytes: fileBytes(path)}
+	}
+	i := infoOf(path, m)
+	i.Bytes, i.PID = fileBytes(path), recorderOf(path)
+	var newest int64
+	a.db.QueryRow("SELECT coalesce(max(t),0) FROM journal").Scan(&newest) //nolint:errcheck // then it stays 0
+	i.Last = timeOf(max(newest, metaInt(m, "last"), metaInt(m, "ended")))
+	if f := metaInt(m, "first"); f != 0 {
+		i.Started = timeOf(f)
+	}
+	switch {
+	case !i.Ended.IsZero():
+	case i.PID != 0:
+		i.Recording = RecordingElsewhere
+	default:
+		i.Recording = RecorderDied
+	}
+	return i
+}
+
+// Running gives the sessions of a directory that have a living recorder, newest first.
+func Running(dir string) ([]Info, error) {
+	locks, err := filepath.Glob(filepath.Join(dir, "*.lock"))
+	if err != nil {
+		return nil, fmt.Errorf("looking for recorders: %w", err)
+	}
+	var out []Info
+	for _, l := range locks {
+		path := strings.TrimSuffix(l, ".lock") + Extension
+		if recorderOf(path) == 0 {
+			continue
+		}
+		if i := glance(path); i.Recording == RecordingElsewhere {
+			out = append(out, i)
+		}
+	}
+	slices.SortFunc(out, func(a, b Info) int { return strings.Compare(b.ID, a.ID) })
+	return out, nil
+}
+
+// Find gives the file of a session named by its path, its ID, the beginning of its ID if only one has it, its name, or
+// "last" for the newest.
+func Find(dir, which string) (string, error) {
+	if strings.ContainsRune(which, os.PathSeparator) || strings.HasSuffix(which, Extension) {
+		if _, err := os.Stat(which); err != nil {
+			return "", fmt.Errorf("no session: %w", err)
+		}
+		return which, nil
+	}
+	all, err := List(dir)
+	if err != nil {
+		return "", err
+	}
+	if len(all) == 0 {
+		return "", fmt.Errorf("no sessions in %s", dir)
+	}
+	if which == "last" {
+		return all[0].Path, nil
+	}
+	var found []string
+	for _, i := range all {
+		if i.ID == which || i.Name != "" && i.Name == which {
+			return i.Path, nil
+		}
+		if which != "" && strings.HasPrefix(i.ID, which) {
+			found = append(found, i.Path)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", fmt.Errorf("no session %q in %s", which, dir)
+	}
+	return "", fmt.Errorf("%q is the beginning of %d sessions in %s: give more of it", which, len(found), dir)
+}
+
+// Prune deletes ended sessions: those that ended before now-keepAge, then the oldest until all together are within
+// keepBytes. Zero keeps all. Sessions that are being recorded, or whose recorder died, are never deleted. It gives what was deleted.
+func Prune(dir string, now time.Time, keepAge time.Duration, keepBytes int64) ([]Info, error) {
+	all, err := List(dir)
+	if err != nil {
+		return nil, err
+	}
+	var total int64
+	for _, i := range all {
+		total += i.Bytes
+	}
+	var gone []Info
+	for _, i := range slices.Backward(all) {
+		old := keepAge > 0 && i.Ended.Before(now.Add(-keepAge))
+		big := keepBytes > 0 && total > keepBytes
+		if i.Recording != Saved || i.Ended.IsZero() || !old && !big {
+			continue
+		}
+		if err := os.Remove(i.Path); err != nil {
+			return gone, fmt.Errorf("deleting session: %w", err)
+		}
+		total -= i.Bytes
+		gone = append(gone, i)
+	}
+	return gone, nil
+}
+
+// Export copies a session, also one that is being recorded, into one new file that stands alone.
+func Export(ctx context.Context, session, to string) error {
+	a, err := openArchive(session)
+	if err != nil {
+		return err
+	}
+	defer a.db.Close()
+	// VACUUM INTO takes an empty file as new: made here, so that nobody else can read it and nothing is overwritten.
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("exporting session: %w", err)
+	}
+	f.Close()
+	_, err = a.db.ExecContext(ctx, "VACUUM INTO ?", to)
+	if err == nil {
+		err = endCopy(ctx, to)
+	}
+	if err != nil {
+		os.Remove(to)
+		return fmt.Errorf("exporting session: %w", err)
+	}
+	return nil
+}
+
+// endCopy ends the copy of a session where it was when it was copied: nobody will go on with it.
+func endCopy(ctx context.Context, path string) error {
+	i := glance(path)
+	if !i.Ended.IsZero() {
+		return nil
+	}
+	w, err := openWriter(path)
+	if err != nil {
+		return err
+	}
+	err = w.commit(ctx, &batch{meta: map[string]string{"ended": strconv.FormatInt(msOf(i.Last), 10)}})
+	return errors.Join(err, w.close(true))
+}

@@ -1,0 +1,83 @@
+package sessions
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrRecording is what errors.Is finds when a session already has a living recorder.
+var ErrRecording = errors.New("another process is recording it")
+
+// lockFile shows that a session has a living recorder: the kernel drops the lock with the process, however it ends. It is
+// a file beside the session, because closing any descriptor of the session itself would drop SQLite's own locks.
+type lockFile struct{ f *os.File }
+
+func lockPath(session string) string { return strings.TrimSuffix(session, Extension) + ".lock" }
+
+func lockSession(session string) (*lockFile, error) {
+	f, err := os.OpenFile(lockPath(session), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking session: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("session %s: %w", session, ErrRecording)
+		}
+		return nil, fmt.Errorf("locking session: %w", err)
+	}
+	if err = f.Truncate(0); err == nil {
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("locking session: %w", err)
+	}
+	return &lockFile{f}, nil
+}
+
+func (l *lockFile) release() {
+	if l != nil && l.f != nil {
+		os.Remove(l.f.Name())
+		l.f.Close()
+		l.f = nil
+	}
+}
+
+// recorderOf gives the process that records a session, 0 if none lives.
+func recorderOf(session string) (pid int) {
+	f, err := os.Open(lockPath(session))
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil {
+		return 0 // closing f gives it back
+	}
+	b, _ := io.ReadAll(io.LimitReader(f, 20))
+	pid, _ = strconv.Atoi(strings.TrimSpace(string(b)))
+	return pid
+}
+
+// networkFS names the network file system that a directory, or its nearest parent that exists, is on; empty for local.
+func networkFS(dir string) string {
+	var st unix.Statfs_t
+	for dir != "" && unix.Statfs(dir, &st) != nil {
+		i := strings.LastIndexByte(strings.TrimRight(dir, "/"), '/')
+		if i <= 0 {
+			return ""
+		}
+		dir = dir[:i]
+	}
+	// Magic numbers of statfs(2).
+	return map[uint32]string{
+		0x6969: "NFS", 0xff534d42: "CIFS", 0xfe534d42: "SMB2", 0x517b: "SMB", 0x0bd00bd0: "Lustre",
+		0x00c36400: "Ceph", 0x01021997: "9P", 0x5346414f: "AFS", 0x47504653: "GPFS", 0x19830326: "BeeGFS",
+	}[uint32(st.Type)]
+}

@@ -1,0 +1,716 @@
+package sessions
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+
+	"pitwall/probes"
+)
+
+// Options say what is recorded and where to.
+type Options struct {
+	// Dir is the directory of session files. Empty records into memory only.
+	Dir string
+	// Name is the operator's name for the session; may be empty.
+	Name string
+	// Host is the name of the machine that is watched; empty asks the operating system.
+	Host string
+	// Simulated marks the session as coming from a simulation. A source with the sample pitwall_simulated marks it too.
+	Simulated bool
+	// Sources is asked at every tick for what is to be pulled; it must return at once. A source with the job and the
+	// instance of an earlier one goes on with its series.
+	Sources func() []probes.Source
+	// KeepAge and KeepBytes bound a long recording: older blocks are deleted. Zero keeps everything.
+	KeepAge   time.Duration
+	KeepBytes int64
+}
+
+const (
+	// settle is how long a tick waits for its sources before what has arrived is stored and shown. What comes later is
+	// stored, under its own tick, as soon as it comes.
+	settle = 400 * time.Millisecond
+	// pullTimeout ends a pull. It is long because a busy vLLM answers late, and late is a reading, too.
+	pullTimeout = 15 * time.Second
+	// memoryBlocks is how many stored blocks stay in memory: quarter of an hour, the windows that are looked at most.
+	memoryBlocks = 8
+	// unstoredBlocks is how many blocks wait for a disk that doesn't take them; then the oldest is given up.
+	unstoredBlocks = 30
+	// reopenEvery is how often a session that could not be stored is tried again.
+	reopenEvery = 10 * time.Second
+)
+
+// Recorder pulls sources and keeps what they give. It implements Reader.
+//
+// What is delivered: every reading that arrives within half a minute of its tick is in the session, in the order of its
+// ticks, stored at most a second after it arrived. A reading that comes later, or a sample that is not newer than its
+// series, is dropped and counted in Info.Dropped. When the disk doesn't take what is written, readings wait in memory, an
+// hour of them at most, and the screen goes on.
+type Recorder struct {
+	*asker
+	opt     Options
+	id      string
+	path    string
+
+	pulls   map[[2]string]*pull
+	results chan pulled
+	clock   clock
+	tick    int64 // the tick under way
+	out     int   // pulls of this tick that have not come back
+	groups  []group
+	codec   journalCodec
+	epoch   bool
+	seq     int64
+	written struct{ names, series int } // how much of head has gone to a batch
+	stored  int64                       // blocks before this one went to a batch
+
+	version   atomic.Uint64
+	dropped   atomic.Uint64
+	simulated atomic.Bool
+
+	mu      sync.Mutex // guards the next
+	w       *writer
+	pending *batch
+	lock    *lockFile
+	trouble string
+	bytes   int64
+	started int64
+	ended   int64
+
+	kick    chan struct{} // wakes the writer
+	stop    context.CancelFunc
+	stopped sync.WaitGroup
+	closing sync.Once
+	closed  error
+}
+
+// pull is a source with what the recorder remembers of it.
+type pull struct {
+	src           probes.Source
+	job, instance string
+	busy          bool
+	due           int64
+	every         time.Duration
+	cache         map[uint64]cachedSeries
+	seen          []*series // those that the last reading had
+	own           [4]*series
+	facts, absent map[string]string
+}
+
+type cachedSeries struct {
+	orig labels.Labels
+	s    *series
+}
+
+// pulled is what came back.
+type pulled struct {
+	p    *pull
+	t    int64
+	took time.Duration
+	r    probes.Reading
+}
+
+// NewRecorder makes a recorder that is driven by hand: nothing happens but in Tick.
+func NewRecorder(o Options) (*Recorder, error) {
+	r := newRecorder(o)
+	r.id = newID(time.Now())
+	if o.Dir == "" {
+		r.trouble = "recording into memory only"
+		return r, nil
+	}
+	r.path = filepath.Join(o.Dir, r.id+Extension)
+	if err := r.create(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func newRecorder(o Options) *Recorder {
+	if o.Host == "" {
+		o.Host, _ = os.Hostname()
+	}
+	if o.Sources == nil {
+		o.Sources = func() []probes.Source { return nil }
+	}
+	r := &Recorder{
+		asker: newAsker(newHead(), nil, newLedger()), opt: o, pulls: map[[2]string]*pull{},
+		results: make(chan pulled, 64), kick: make(chan struct{}, 1), epoch: true,
+		pending: &batch{meta: map[string]string{}}, stop: func() {},
+	}
+	r.simulated.Store(o.Simulated)
+	return r
+}
+
+func newID(now time.Time) string {
+	var b [2]byte
+	rand.Read(b[:]) //nolint:errcheck // it never fails (crypto/rand)
+	return now.UTC().Format("20060102-150405-") + hex.EncodeToString(b[:])
+}
+
+// create makes the session's file and takes its lock.
+func (r *Recorder) create() error {
+	if fs := networkFS(r.opt.Dir); fs != "" {
+		return fmt.Errorf("the sessions directory %s is on %s, where SQLite's journal is not safe: give one on a local disk", r.opt.Dir, fs)
+	}
+	w, err := createFile(r.path)
+	if err != nil {
+		return err
+	}
+	lock, err := lockSession(r.path)
+	var a *archive
+	if err == nil {
+		a, err = openArchive(r.path)
+	}
+	if err != nil {
+		w.db.Close()
+		os.Remove(r.path)
+		return err
+	}
+	r.archive.Store(a)
+	r.mu.Lock()
+	r.w, r.lock, r.trouble = w, lock, ""
+	maps.Copy(r.pending.meta, map[string]string{
+		"id": r.id, "name": r.opt.Name, "host": r.opt.Host, "started": strconv.FormatInt(r.started, 10),
+		"simulated": strconv.FormatBool(r.simulated.Load()),
+	})
+	r.mu.Unlock()
+	return nil
+}
+
+// Record starts a new session and pulls its sources until Close or Detach. A session that can't be stored is not an
+// error: the recorder goes on in memory, says so in Info, and tries again.
+func Record(ctx context.Context, o Options) (*Recorder, error) {
+	r := newRecorder(o)
+	r.id = newID(time.Now())
+	if o.Dir == "" {
+		r.trouble = "recording into memory only"
+	} else {
+		r.path = filepath.Join(o.Dir, r.id+Extension)
+		if err := r.create(); err != nil {
+			r.trouble = troubleOf(err)
+		}
+	}
+	r.start(ctx, 0)
+	return r, nil
+}
+
+// Resume goes on with a session whose recorder is gone without having ended it. ErrRecording if there is one that lives.
+func Resume(ctx context.Context, path string, o Options) (*Recorder, error) {
+	lock, err := lockSession(path)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) (*Recorder, error) {
+		lock.release()
+		return nil, err
+	}
+	a, err := openArchive(path)
+	if err != nil {
+		return fail(err)
+	}
+	m, err := a.meta()
+	if err == nil && m["ended"] != "" {
+		err = fmt.Errorf("session %s was ended at %s: start a new one", m["id"], timeOf(metaInt(m, "ended")).Format(time.DateTime))
+	}
+	r := newRecorder(o)
+	if err == nil {
+		_, err = r.load(a)
+	}
+	if err != nil {
+		a.db.Close()
+		return fail(err)
+	}
+	w, err := openWriter(path)
+	if err != nil {
+		a.db.Close()
+		return fail(err)
+	}
+	r.archive.Store(a)
+	r.w, r.lock, r.path = w, lock, path
+	r.id, r.opt.Name, r.started = m["id"], m["name"], metaInt(m, "started")
+	r.simulated.Store(r.simulated.Load() || m["simulated"] == "true")
+	last := r.head.last
+	r.written.names, r.written.series = len(r.head.names), len(r.head.series)
+	// Nothing is known yet about sources of the past: their series end where the recording did.
+	if r.head.block == 0 && last != 0 { // an empty journal: all there is lies in finished blocks
+		r.head.block = blockOf(last) + blockSpan
+		r.head.floor = r.head.block
+	}
+	r.stored = r.head.floor
+	r.start(ctx, last)
+	r.addEvents([]probes.Event{{
+		Kind: "recorder.gap", Subject: "recorder", Severity: probes.Warning,
+		Title: fmt.Sprintf("not recorded for %s", (time.Duration(r.clock.base-last) * time.Millisecond).Round(time.Second)),
+		Attrs: map[string]string{"from": timeOf(last).UTC().Format(time.RFC3339)},
+	}}, r.clock.base)
+	return r, nil
+}
+
+// load takes in what a file holds.
+func (r *Recorder) load(a *archive) (position, error) {
+	var pos position
+	var codec journalCodec
+	_, err := a.load(r.head, r.ledger, &pos, &codec)
+	if errors.Is(err, errDamagedJournal) {
+		err = nil // what came before the damage is good; the next block begins anew
+	}
+	if err != nil {
+		return pos, err
+	}
+	m, err := a.meta()
+	if err != nil {
+		return pos, err
+	}
+	r.seq = max(pos.journal, metaInt(m, "seq"))
+	loadBounds(r.head, m)
+	return pos, nil
+}
+
+// clock gives the ticks: monotonic time over one wall anchor, so that a stepped wall clock bends nothing.
+type clock struct {
+	anchor time.Time
+	base   int64
+}
+
+func (c clock) at(now time.Time) int64 { return c.base + now.Sub(c.anchor).Milliseconds() }
+
+// start begins ticking on the whole second, after the tick last.
+func (r *Recorder) start(ctx context.Context, last int64) {
+	now := time.Now()
+	r.clock = clock{anchor: now, base: max(now.UnixMilli(), last+1)}
+	ctx, r.stop = context.WithCancel(ctx)
+	r.stopped.Add(2)
+	go func() { defer r.stopped.Done(); r.run(ctx, last) }()
+	go func() { defer r.stopped.Done(); r.write(ctx) }()
+}
+
+func (r *Recorder) run(ctx context.Context, last int64) {
+	const ms = int64(Tick / time.Millisecond)
+	// The first tick is the second that has just begun, unless it is half over: then the next is nearer.
+	now := r.clock.at(time.Now())
+	next := now - now%ms
+	if now%ms > ms/2 || next <= last {
+		next += ms
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	settled := time.NewTimer(time.Hour)
+	defer settled.Stop()
+	wait := func() { timer.Reset(time.Duration(next-r.clock.at(time.Now())) * time.Millisecond) }
+	wait()
+	late := false // the tick under way has been stored; what still comes is stored at once
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			now := r.clock.at(time.Now())
+			if now < next {
+				wait()
+				continue
+			}
+			t := max(next, now-now%ms) // ticks that were slept through are a gap
+			if !late && r.tick != 0 {
+				r.flush()
+			}
+			r.begin(ctx, t)
+			late = false
+			settled.Reset(settle)
+			next = t + ms
+			wait()
+			if r.out == 0 {
+				r.flush()
+				late = true
+			}
+		case got := <-r.results:
+			r.take(got)
+			if late || r.out == 0 {
+				r.flush()
+				late = true
+			}
+		case <-settled.C:
+			if !late {
+				r.flush()
+				late = true
+			}
+		}
+	}
+}
+
+// Tick pulls everything that is due at t, waits for it, and stores it. It is for recorders made by NewRecorder.
+func (r *Recorder) Tick(ctx context.Context, t time.Time) error {
+	r.begin(ctx, msOf(t))
+	for r.out > 0 {
+		r.take(<-r.results)
+	}
+	r.flush()
+	r.store(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.trouble != "" && r.opt.Dir != "" {
+		return errors.New(r.trouble)
+	}
+	return nil
+}
+
+// begin opens a tick: finishes the block if it is over, and asks the sources that are due.
+func (r *Recorder) begin(ctx context.Context, t int64) {
+	r.tick = t
+	r.mu.Lock()
+	if r.started == 0 {
+		r.started = t
+		r.pending.meta["started"] = strconv.FormatInt(t, 10)
+	}
+	r.mu.Unlock()
+	r.head.mu.Lock()
+	if r.head.cut(t) {
+		r.finishBlock()
+	}
+	if r.stored == 0 {
+		r.stored = r.head.block
+	}
+	r.head.mu.Unlock()
+	r.out = 0
+	asked := map[[2]string]bool{}
+	for _, src := range slices.Concat(r.opt.Sources(), []probes.Source{(*self)(r)}) {
+		job, instance := src.Target()
+		key := [2]string{job, instance}
+		if asked[key] {
+			continue
+		}
+		asked[key] = true
+		p := r.pulls[key]
+		if p == nil {
+			p = &pull{job: job, instance: instance, cache: map[uint64]cachedSeries{}}
+			r.pulls[key] = p
+		}
+		p.src = src
+		if p.busy || t < p.due {
+			continue
+		}
+		p.busy = true
+		r.out++
+		go func() {
+			got := pulled{p: p, t: t}
+			start := time.Now()
+			func() {
+				defer func() {
+					if e := recover(); e != nil {
+						got.r = probes.Reading{Err: fmt.Errorf("reading %s %s panicked: %v", job, instance, e)}
+					}
+				}()
+				ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+				defer cancel()
+				got.r = src.Read(ctx)
+			}()
+			got.took = time.Since(start)
+			if got.r.Took > 0 {
+				got.took = got.r.Took
+			}
+			select {
+			case r.results <- got:
+			case <-ctx.Done():
+			}
+		}()
+	}
+	for key, p := range r.pulls {
+		if !asked[key] && !p.busy { // no longer there: its series end here
+			r.ingest(p, t, nil)
+			r.takeFacts(p, t, nil, nil)
+			delete(r.pulls, key)
+		}
+	}
+}
+
+// take stores in memory what came back.
+func (r *Recorder) take(got pulled) {
+	p := got.p
+	p.busy = false
+	if got.t == r.tick {
+		r.out--
+	}
+	p.every = max(Tick, p.src.Every().Truncate(Tick))
+	p.due = got.t + p.every.Milliseconds()
+	if r.tick-got.t > lateness-5_000 {
+		r.dropped.Add(1)
+		return
+	}
+	absent := maps.Clone(got.r.Absent)
+	up := 1.0
+	if got.r.Err != nil {
+		up = 0
+		if absent == nil {
+			absent = map[string]string{}
+		}
+		absent[targetPath(p.job, p.instance)] = Redact(got.r.Err.Error())
+	}
+	r.takeMeta(got.r.Meta)
+	n := float64(len(got.r.Samples))
+	r.ingest(p, got.t, got.r.Samples)
+	r.ingestOwn(p, got.t, [4]float64{up, got.took.Seconds(), n, p.every.Seconds()})
+	r.takeFacts(p, got.t, redactFacts(got.r.Facts), absent)
+	r.addEvents(got.r.Events, got.t)
+}
+
+// ownMetrics are what the recorder writes about every pull: Prometheus's own names, and the interval in force.
+var ownMetrics = [4]string{"up", "scrape_duration_seconds", "scrape_samples_scraped", IntervalMetric}
+
+func (r *Recorder) ingestOwn(p *pull, t int64, vs [4]float64) {
+	h := r.head
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g := group{t: t}
+	for i, m := range ownMetrics {
+		if p.own[i] == nil {
+			p.own[i], _ = h.find(labels.FromStrings(labels.MetricName, m, "job", p.job, "instance", p.instance))
+		}
+		if h.appendFloat(p.own[i], t, vs[i]) {
+			g.entries = append(g.entries, entry{id: p.own[i].id, v: vs[i]})
+		}
+	}
+	r.addGroup(g)
+}
+
+// ingest appends a page, and a staleness marker to every series that the page before had and this one has not.
+func (r *Recorder) ingest(p *pull, t int64, samples []probes.Sample) {
+	h := r.head
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	floats, hists := group{t: t}, group{t: t, hist: true}
+	seen := make([]*series, 0, len(samples))
+	for _, sm := range samples {
+		s := r.seriesOf(p, sm.Labels)
+		ok := false
+		if sm.Hist == nil {
+			if ok = h.appendFloat(s, t, sm.Value); ok {
+				floats.entries = append(floats.entries, entry{id: s.id, v: sm.Value})
+			}
+			if sm.Value == 1 && sm.Labels.Get(labels.MetricName) == "pitwall_simulated" && !r.simulated.Swap(true) {
+				r.mu.Lock()
+				r.pending.meta["simulated"] = "true"
+				r.mu.Unlock()
+			}
+		} else {
+			var err error
+			if ok, err = h.appendHistogram(s, t, sm.Hist); ok && err == nil {
+				hists.entries = append(hists.entries, entry{id: s.id, hist: sm.Hist})
+			}
+		}
+		if !ok {
+			r.dropped.Add(1)
+			continue
+		}
+		s.stale = false
+		seen = append(seen, s)
+	}
+	for _, s := range p.seen {
+		if s.lastT < t && !s.stale {
+			v := math.Float64frombits(value.StaleNaN)
+			if h.appendFloat(s, t, v) {
+				s.stale = true
+				floats.entries = append(floats.entries, entry{id: s.id, v: v})
+			}
+		}
+	}
+	p.seen = seen
+	r.addGroup(floats)
+	r.addGroup(hists)
+}
+
+func (r *Recorder) addGroup(g group) {
+	if len(g.entries) > 0 {
+		slices.SortFunc(g.entries, func(a, b entry) int { return cmp.Compare(a.id, b.id) })
+		r.groups = append(r.groups, g)
+	}
+}
+
+// seriesOf gives the series of a source's label set, through the source's cache: building the full set every second would
+// cost more than all the rest.
+func (r *Recorder) seriesOf(p *pull, ls labels.Labels) *series {
+	hash := ls.Hash()
+	if c, ok := p.cache[hash]; ok && labels.Equal(c.orig, ls) {
+		return c.s
+	}
+	b := labels.NewBuilder(ls)
+	for name, v := range map[string]string{"job": p.job, "instance": p.instance} {
+		if old := ls.Get(name); old != "" {
+			b.Set("exported_"+name, old)
+		}
+		b.Set(name, v)
+	}
+	s, _ := r.head.find(b.Labels())
+	p.cache[hash] = cachedSeries{orig: ls, s: s}
+	return s
+}
+
+// takeMeta keeps type, help and unit with the names that they are about.
+func (r *Recorder) takeMeta(meta map[string]probes.Meta) {
+	h := r.head
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for fam, m := range meta {
+		for _, suffix := range [...]string{"", "_bucket", "_sum", "_count", "_total"} {
+			n := h.byName[fam+suffix]
+			if n == nil || n.known {
+				continue
+			}
+			n.typ, n.help, n.unit, n.known = string(m.Type), m.Help, m.Unit, true
+			n.unwritten = true
+		}
+	}
+}
+
+func (r *Recorder) takeFacts(p *pull, t int64, facts, absent map[string]string) {
+	notes := r.ledger.change(ledgerFact, t, p.facts, facts)
+	notes = append(notes, r.ledger.change(ledgerAbsent, t, p.absent, absent)...)
+	p.facts, p.absent = facts, absent
+	if len(notes) > 0 {
+		r.mu.Lock()
+		r.pending.notes = append(r.pending.notes, notes...)
+		r.mu.Unlock()
+	}
+}
+
+func (r *Recorder) addEvents(events []probes.Event, t int64) {
+	for _, e := range events {
+		if e.Time.IsZero() {
+			e.Time = timeOf(t)
+		}
+		e.Title = Redact(e.Title)
+		e.Attrs = redactFacts(e.Attrs)
+		r.ledger.addEvent(e)
+		r.mu.Lock()
+		r.pending.events = append(r.pending.events, e)
+		r.mu.Unlock()
+	}
+}
+
+// Mark puts an operator's note on the clock.
+func (r *Recorder) Mark(note string) error {
+	note = strings.TrimSpace(note)
+	if note == "" {
+		return errors.New("a mark needs a note")
+	}
+	t := r.clock.at(time.Now())
+	if r.clock.base == 0 {
+		t = r.tick
+	}
+	r.addEvents([]probes.Event{{Kind: probes.KindMark, Subject: "operator", Title: note}}, t)
+	r.version.Add(1)
+	r.wake()
+	return nil
+}
+
+// flush makes the tick visible and hands what it brought to the writer.
+func (r *Recorder) flush() {
+	h := r.head
+	h.mu.Lock()
+	if h.first == 0 {
+		h.first = r.tick
+	}
+	h.last = max(h.last, r.tick)
+	groups := r.groups
+	r.groups = nil
+	names, all := r.unwritten()
+	h.mu.Unlock()
+
+	row, err := r.codec.encode(nil, r.epoch, groups)
+	r.mu.Lock()
+	if err != nil {
+		r.trouble = err.Error()
+	} else {
+		r.epoch = false
+		r.seq++
+		r.pending.rows = append(r.pending.rows, journalRow{seq: r.seq, t: r.tick, data: row})
+	}
+	r.pending.names = append(r.pending.names, names...)
+	r.pending.series = append(r.pending.series, all...)
+	r.mu.Unlock()
+	r.version.Add(1)
+	r.wake()
+}
+
+// unwritten gives copies of the names and series that no batch holds yet. The caller holds head.mu.
+func (r *Recorder) unwritten() ([]*name, []*series) {
+	var names []*name
+	for _, n := range r.head.names {
+		if n.unwritten {
+			n.unwritten = false
+			names = append(names, &name{id: n.id, name: n.name, typ: n.typ, help: n.help, unit: n.unit})
+		}
+	}
+	all := r.head.series[r.written.series:]
+	r.written.series = len(r.head.series)
+	return names, all
+}
+
+// finishBlock hands the finished chunks to the writer and forgets what is stored and old. The journal begins anew. The
+// caller holds head.mu, and has cut.
+func (r *Recorder) finishBlock() {
+	rows := blockRows(r.head, r.stored)
+	r.stored = r.head.block
+	r.epoch = true
+	r.mu.Lock()
+	p := r.pending
+	p.blocks, p.dropJournal, p.rows = append(p.blocks, rows...), true, nil
+	p.meta["last"] = strconv.FormatInt(r.head.last, 10)
+	p.meta["first"] = strconv.FormatInt(r.head.first, 10)
+	p.meta["seq"] = strconv.FormatInt(r.seq, 10)
+	oldest := r.head.block
+	for _, b := range p.blocks {
+		oldest = min(oldest, (b.key&0xffffffff)*blockSpan)
+	}
+	if floor := r.head.block - unstoredBlocks*blockSpan; oldest < floor {
+		lost := slices.DeleteFunc(p.blocks, func(b blockRow) bool { return (b.key&0xffffffff)*blockSpan < floor })
+		r.dropped.Add(uint64(len(p.blocks) - len(lost)))
+		p.blocks, oldest = lost, floor
+	}
+	r.mu.Unlock()
+	keep := int64(memoryBlocks)
+	if r.opt.Dir == "" {
+		keep = unstoredBlocks
+	}
+	r.head.forget(min(oldest, r.head.block-keep*blockSpan))
+}
+
+// blockRows encodes the chunks in memory from a block on, one row a name and block.
+func blockRows(h *head, from int64) []blockRow {
+	var rows []blockRow
+	for _, n := range h.names {
+		parts := map[int64][]seriesChunks{}
+		for _, s := range n.series {
+			for i := 0; i < len(s.done); {
+				b := s.done[i].block
+				j := i + 1
+				for j < len(s.done) && s.done[j].block == b {
+					j++
+				}
+				if b >= from {
+					parts[b] = append(parts[b], seriesChunks{id: s.id, chunks: s.done[i:j]})
+				}
+				i = j
+			}
+		}
+		for b, p := range parts {
+			rows = append(rows, blockRow{key: blockKey(n.id, b), data: encodeBlock(nil, p)})
+		}
+	}
+	slices.SortFunc(rows, func(a, b blockRow) int { return cmp.Compare(a.key, b.key) })
+	return rows
+}

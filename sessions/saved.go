@@ -1,0 +1,167 @@
+package sessions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// followEvery is how often the file of a session that another process records is looked at.
+const followEvery = 500 * time.Millisecond
+
+// Open opens a session to be read: a saved one, one left by a recorder that died, or one that another process on this host
+// is recording; the last grows while it is open. Nothing of the file is changed.
+func Open(path string) (Reader, error) {
+	s, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	if s.pid != 0 {
+		ctx, stop := context.WithCancel(context.Background())
+		s.stop = stop
+		s.stopped.Add(1)
+		go func() { defer s.stopped.Done(); s.follow(ctx) }()
+	}
+	return s, nil
+}
+
+// saved is a session that this process only reads.
+type saved struct {
+	*asker
+	path    string
+	pos     position
+	codec   journalCodec
+	version atomic.Uint64
+
+	mu      sync.Mutex // guards the next
+	meta    map[string]string
+	pid     int
+	died    bool
+	trouble string
+
+	stop    context.CancelFunc
+	stopped sync.WaitGroup
+}
+
+func open(path string) (*saved, error) {
+	a, err := openArchive(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &saved{asker: newAsker(newHead(), a, newLedger()), path: path, stop: func() {}}
+	s.version.Store(1)
+	s.pid = recorderOf(path)
+	if err := s.read(); err != nil {
+		a.db.Close()
+		return nil, fmt.Errorf("session %s: %w", path, err)
+	}
+	s.died = s.pid == 0 && s.meta["ended"] == ""
+	return s, nil
+}
+
+// read takes in what is new in the file.
+func (s *saved) read() error {
+	fresh, err := s.archive.Load().load(s.head, s.ledger, &s.pos, &s.codec)
+	damaged := errors.Is(err, errDamagedJournal)
+	if err != nil && !damaged {
+		return err
+	}
+	m, err := s.archive.Load().meta()
+	if err != nil {
+		return err
+	}
+	loadBounds(s.head, m)
+	s.head.mu.Lock()
+	s.head.forget(s.head.block - memoryBlocks*blockSpan)
+	s.head.mu.Unlock()
+	s.mu.Lock()
+	if fresh || s.meta["ended"] != m["ended"] {
+		s.version.Add(1)
+	}
+	s.meta = m
+	s.trouble = ""
+	if damaged {
+		s.trouble = errDamagedJournal.Error()
+	}
+	s.mu.Unlock()
+	return nil
+}
+
+// loadBounds sets what the journal alone does not tell. Blocks are not listed: meta knows their first and last tick.
+func loadBounds(h *head, m map[string]string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f := metaInt(m, "first"); f != 0 {
+		h.first = f
+	}
+	h.last = max(h.last, metaInt(m, "last"), metaInt(m, "ended"))
+}
+
+func (s *saved) follow(ctx context.Context) {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		pid := recorderOf(s.path)
+		err := s.read()
+		s.mu.Lock()
+		if err != nil {
+			s.trouble = err.Error()
+		}
+		over := s.meta["ended"] != ""
+		if died := pid == 0 && !over; pid != s.pid || died != s.died {
+			s.pid, s.died = pid, died
+			s.version.Add(1)
+		}
+		s.mu.Unlock()
+		if over {
+			return
+		}
+	}
+}
+
+// Version implements Reader.
+func (s *saved) Version() uint64 { return s.version.Load() }
+
+// Info implements Reader.
+func (s *saved) Info() Info {
+	first, last := s.Bounds()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := infoOf(s.path, s.meta)
+	i.Started, i.Last, i.Trouble, i.PID, i.Bytes = first, last, s.trouble, s.pid, fileBytes(s.path)
+	switch {
+	case s.meta["ended"] != "":
+	case s.pid != 0:
+		i.Recording = RecordingElsewhere
+	default:
+		i.Recording = RecorderDied
+	}
+	return i
+}
+
+func infoOf(path string, m map[string]string) Info {
+	return Info{
+		ID: m["id"], Name: m["name"], Host: m["host"], Path: path, Simulated: m["simulated"] == "true",
+		Started: timeOf(metaInt(m, "started")), Ended: timeOf(metaInt(m, "ended")),
+	}
+}
+
+// Close implements Reader.
+func (s *saved) Close() error {
+	s.stop()
+	s.stopped.Wait()
+	return s.archive.Load().db.Close()
+}
+
+var (
+	_ Reader = (*Recorder)(nil)
+	_ Reader = (*saved)(nil)
+)

@@ -1,0 +1,46 @@
+// Package sessions keeps what happened: it records the readings of probes on one clock, answers PromQL about them, and
+// stores them as one file a session.
+//
+// In go probes.Sources, pulled once a tick; out come answers through Reader, the same for a session that is being
+// recorded here, one that another process records, and a saved one. Names stay as the sources gave them, every tick has one
+// timestamp, and what is missing stays missing (a series that stops gets Prometheus's staleness marker). This package opens
+// no connection to an engine or a GPU, draws nothing, and never changes a file that it only reads.
+//
+// From the outside in:
+//
+//	reader.go    the questions that one can ask (Reader)
+//	recorder.go  who pulls the sources and when (Record, Resume)
+//	saved.go     sessions that others recorded or are recording (Open)
+//	library.go   the directory of sessions (List, Running, Prune, Export)
+//	query.go     PromQL over a view: expansion, windows, limits
+//	view.go      memory and file as one storage.Queryable
+//	head.go      the newest chunks, in memory
+//	ledger.go    facts, reasons and events with their times
+//	file.go      the SQLite file: schema, writing, reading
+//	journal.go   a tick as a journal row; block.go: finished chunks as a row
+package sessions
+
+import "time"
+
+// Tick is the time between two timestamps of a session. Sources may be pulled less often, never between ticks.
+const Tick = time.Second
+
+// blockSpan is the stretch of time, in milliseconds, whose chunks are finished and stored together. 120 samples a chunk is
+// Prometheus's convention (tsdb/head.go); at a tick of one second that is two minutes.
+const blockSpan = 120_000
+
+// lateness is how many milliseconds after its tick a reading may still arrive and be stored under that tick. A slow
+// scrape therefore may put a sample into the block after its own; whoever looks for a block allows for it.
+const lateness = 30_000
+
+// blockOf gives the start of the block that a time falls in.
+func blockOf(t int64) int64 { return t - t%blockSpan }
+
+func msOf(t time.Time) int64 { return t.UnixMilli() }
+
+func timeOf(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
