@@ -69,7 +69,7 @@ func FromFamilies(fams []*dto.MetricFamily) ([]Sample, map[string]Meta) {
 		name := f.GetName()
 		add := func(m *dto.Metric, suffix, extra, extraValue string, v float64) {
 			b.Reset()
-			b.Add(labels.MetricName, name+suffix)
+			b.Add(model.MetricNameLabel, name+suffix)
 			for _, l := range m.GetLabel() {
 				b.Add(l.GetName(), l.GetValue())
 			}

@@ -1,10 +1,12 @@
 package sessions
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 )
@@ -100,4 +102,30 @@ func decodeBlock(block int64, b []byte) ([]seriesChunks, error) {
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// blockRows encodes the chunks in memory from a block on, one row a name and block.
+func blockRows(h *head, from int64) []blockRow {
+	var rows []blockRow
+	for _, n := range h.names {
+		parts := map[int64][]seriesChunks{}
+		for _, s := range n.series {
+			for i := 0; i < len(s.done); {
+				b := s.done[i].block
+				j := i + 1
+				for j < len(s.done) && s.done[j].block == b {
+					j++
+				}
+				if b >= from {
+					parts[b] = append(parts[b], seriesChunks{id: s.id, chunks: s.done[i:j]})
+				}
+				i = j
+			}
+		}
+		for b, p := range parts {
+			rows = append(rows, blockRow{key: blockKey(n.id, b), data: encodeBlock(nil, p)})
+		}
+	}
+	slices.SortFunc(rows, func(a, b blockRow) int { return cmp.Compare(a.key, b.key) })
+	return rows
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -67,7 +68,7 @@ func (h *head) find(lset labels.Labels) (s *series, fresh bool) {
 }
 
 func (h *head) add(lset labels.Labels, hash uint64) *series {
-	n := h.nameOf(lset.Get(labels.MetricName))
+	n := h.nameOf(lset.Get(model.MetricNameLabel))
 	s := &series{id: uint32(len(h.series)), name: n.id, lset: lset}
 	h.series = append(h.series, s)
 	h.byHash[hash] = append(h.byHash[hash], s)

@@ -82,7 +82,7 @@ func (a *asker) slowest(at int64) time.Duration {
 // raw walks the samples of a metric, also those outside of the bounds that share a chunk with some inside.
 func (a *asker) raw(mint, maxt int64, metric string, each func(labels.Labels, chunkenc.Iterator)) {
 	q := querier{view: &a.view, mint: mint, maxt: maxt}
-	set := q.Select(context.Background(), false, nil, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, metric))
+	set := q.Select(context.Background(), false, nil, labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metric))
 	for set.Next() {
 		each(set.At().Labels(), set.At().Iterator(nil))
 	}

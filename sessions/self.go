@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"pitwall/probes"
@@ -38,7 +39,7 @@ func (s *self) Read(context.Context) probes.Reading {
 		name string
 		v    float64
 	}{{"pitwall_recorder_series", float64(n)}, {"pitwall_recorder_file_bytes", float64(bytes)}, {"pitwall_recorder_dropped_total", float64(rec.dropped.Load())}} {
-		r.Samples = append(r.Samples, probes.Sample{Labels: labels.FromStrings(labels.MetricName, m.name), Value: m.v})
+		r.Samples = append(r.Samples, probes.Sample{Labels: labels.FromStrings(model.MetricNameLabel, m.name), Value: m.v})
 	}
 	return r
 }

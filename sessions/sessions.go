@@ -9,14 +9,14 @@
 // From the outside in:
 //
 //	reader.go    the questions that one can ask (Reader)
-//	recorder.go  who pulls the sources and when (Record, Resume)
+//	recorder.go  sessions that are recorded here (Record, Resume); pull.go: asking the sources; writer.go: storing
 //	saved.go     sessions that others recorded or are recording (Open)
 //	library.go   the directory of sessions (List, Running, Prune, Export)
 //	query.go     PromQL over a view: expansion, windows, limits
 //	view.go      memory and file as one storage.Queryable
 //	head.go      the newest chunks, in memory
 //	ledger.go    facts, reasons and events with their times
-//	file.go      the SQLite file: schema, writing, reading
+//	file.go      the SQLite file: schema and writing; archive.go: reading
 //	journal.go   a tick as a journal row; block.go: finished chunks as a row
 package sessions
 

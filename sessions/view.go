@@ -6,6 +6,7 @@ import (
 	"sort"
 	"sync/atomic"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
@@ -34,7 +35,7 @@ func (q *querier) Close() error { return nil }
 func (q *querier) match(ms []*labels.Matcher) []*series {
 	candidates := q.head.series
 	for _, m := range ms {
-		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
+		if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
 			candidates = nil
 			if n := q.head.byName[m.Value]; n != nil {
 				candidates = n.series

@@ -1,0 +1,276 @@
+package sessions
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+
+	"pitwall/probes"
+)
+
+// pull is a source with what the recorder remembers of it.
+type pull struct {
+	src           probes.Source
+	job, instance string
+	busy          bool
+	due           int64
+	every         time.Duration
+	cache         map[uint64]cachedSeries
+	seen          []*series // those that the last reading had
+	own           [4]*series
+	facts, absent map[string]string
+}
+
+type cachedSeries struct {
+	orig labels.Labels
+	s    *series
+}
+
+// pulled is what came back.
+type pulled struct {
+	p    *pull
+	t    int64
+	took time.Duration
+	r    probes.Reading
+}
+
+// begin opens a tick: finishes the block if it is over, and asks the sources that are due.
+func (r *Recorder) begin(ctx context.Context, t int64) {
+	r.tick = t
+	r.mu.Lock()
+	if r.started == 0 {
+		r.started = t
+		r.pending.meta["started"] = strconv.FormatInt(t, 10)
+	}
+	r.mu.Unlock()
+	r.head.mu.Lock()
+	if r.head.cut(t) {
+		r.finishBlock()
+	}
+	if r.stored == 0 {
+		r.stored = r.head.block
+	}
+	r.head.mu.Unlock()
+	r.out = 0
+	asked := map[[2]string]bool{}
+	for _, src := range slices.Concat(r.opt.Sources(), []probes.Source{(*self)(r)}) {
+		job, instance := src.Target()
+		key := [2]string{job, instance}
+		if asked[key] {
+			continue
+		}
+		asked[key] = true
+		p := r.pulls[key]
+		if p == nil {
+			p = &pull{job: job, instance: instance, cache: map[uint64]cachedSeries{}}
+			r.pulls[key] = p
+		}
+		p.src = src
+		if p.busy || t < p.due {
+			continue
+		}
+		p.busy = true
+		r.out++
+		go func() {
+			got := pulled{p: p, t: t}
+			start := time.Now()
+			func() {
+				defer func() {
+					if e := recover(); e != nil {
+						got.r = probes.Reading{Err: fmt.Errorf("reading %s %s panicked: %v", job, instance, e)}
+					}
+				}()
+				ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+				defer cancel()
+				got.r = src.Read(ctx)
+			}()
+			got.took = time.Since(start)
+			if got.r.Took > 0 {
+				got.took = got.r.Took
+			}
+			select {
+			case r.results <- got:
+			case <-ctx.Done():
+			}
+		}()
+	}
+	for key, p := range r.pulls {
+		if !asked[key] && !p.busy { // no longer there: its series end here
+			r.ingest(p, t, nil)
+			r.takeFacts(p, t, nil, nil)
+			delete(r.pulls, key)
+		}
+	}
+}
+
+// take stores in memory what came back.
+func (r *Recorder) take(got pulled) {
+	p := got.p
+	p.busy = false
+	if got.t == r.tick {
+		r.out--
+	}
+	p.every = max(Tick, p.src.Every().Truncate(Tick))
+	p.due = got.t + p.every.Milliseconds()
+	if r.tick-got.t > lateness-5_000 {
+		r.dropped.Add(1)
+		return
+	}
+	absent := maps.Clone(got.r.Absent)
+	up := 1.0
+	if got.r.Err != nil {
+		up = 0
+		if absent == nil {
+			absent = map[string]string{}
+		}
+		absent[targetPath(p.job, p.instance)] = Redact(got.r.Err.Error())
+	}
+	r.takeMeta(got.r.Meta)
+	n := float64(len(got.r.Samples))
+	r.ingest(p, got.t, got.r.Samples)
+	r.ingestOwn(p, got.t, [4]float64{up, got.took.Seconds(), n, p.every.Seconds()})
+	r.takeFacts(p, got.t, redactFacts(got.r.Facts), absent)
+	r.addEvents(got.r.Events, got.t)
+}
+
+// ownMetrics are what the recorder writes about every pull: Prometheus's own names, and the interval in force.
+var ownMetrics = [4]string{"up", "scrape_duration_seconds", "scrape_samples_scraped", IntervalMetric}
+
+func (r *Recorder) ingestOwn(p *pull, t int64, vs [4]float64) {
+	h := r.head
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g := group{t: t}
+	for i, m := range ownMetrics {
+		if p.own[i] == nil {
+			p.own[i], _ = h.find(labels.FromStrings(model.MetricNameLabel, m, "job", p.job, "instance", p.instance))
+		}
+		if h.appendFloat(p.own[i], t, vs[i]) {
+			g.entries = append(g.entries, entry{id: p.own[i].id, v: vs[i]})
+		}
+	}
+	r.addGroup(g)
+}
+
+// ingest appends a page, and a staleness marker to every series that the page before had and this one has not.
+func (r *Recorder) ingest(p *pull, t int64, samples []probes.Sample) {
+	h := r.head
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	floats, hists := group{t: t}, group{t: t, hist: true}
+	seen := make([]*series, 0, len(samples))
+	for _, sm := range samples {
+		s := r.seriesOf(p, sm.Labels)
+		ok := false
+		if sm.Hist == nil {
+			if ok = h.appendFloat(s, t, sm.Value); ok {
+				floats.entries = append(floats.entries, entry{id: s.id, v: sm.Value})
+			}
+			if sm.Value == 1 && sm.Labels.Get(model.MetricNameLabel) == "pitwall_simulated" && !r.simulated.Swap(true) {
+				r.mu.Lock()
+				r.pending.meta["simulated"] = "true"
+				r.mu.Unlock()
+			}
+		} else {
+			var err error
+			if ok, err = h.appendHistogram(s, t, sm.Hist); ok && err == nil {
+				hists.entries = append(hists.entries, entry{id: s.id, hist: sm.Hist})
+			}
+		}
+		if !ok {
+			r.dropped.Add(1)
+			continue
+		}
+		s.stale = false
+		seen = append(seen, s)
+	}
+	for _, s := range p.seen {
+		if s.lastT < t && !s.stale {
+			v := math.Float64frombits(value.StaleNaN)
+			if h.appendFloat(s, t, v) {
+				s.stale = true
+				floats.entries = append(floats.entries, entry{id: s.id, v: v})
+			}
+		}
+	}
+	p.seen = seen
+	r.addGroup(floats)
+	r.addGroup(hists)
+}
+
+func (r *Recorder) addGroup(g group) {
+	if len(g.entries) > 0 {
+		slices.SortFunc(g.entries, func(a, b entry) int { return cmp.Compare(a.id, b.id) })
+		r.groups = append(r.groups, g)
+	}
+}
+
+// seriesOf gives the series of a source's label set, through the source's cache: building the full set every second would
+// cost more than all the rest.
+func (r *Recorder) seriesOf(p *pull, ls labels.Labels) *series {
+	hash := ls.Hash()
+	if c, ok := p.cache[hash]; ok && labels.Equal(c.orig, ls) {
+		return c.s
+	}
+	b := labels.NewBuilder(ls)
+	for name, v := range map[string]string{"job": p.job, "instance": p.instance} {
+		if old := ls.Get(name); old != "" {
+			b.Set("exported_"+name, old)
+		}
+		b.Set(name, v)
+	}
+	s, _ := r.head.find(b.Labels())
+	p.cache[hash] = cachedSeries{orig: ls, s: s}
+	return s
+}
+
+// takeMeta keeps type, help and unit with the names that they are about.
+func (r *Recorder) takeMeta(meta map[string]probes.Meta) {
+	h := r.head
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for fam, m := range meta {
+		for _, suffix := range [...]string{"", "_bucket", "_sum", "_count", "_total"} {
+			n := h.byName[fam+suffix]
+			if n == nil || n.known {
+				continue
+			}
+			n.typ, n.help, n.unit, n.known = string(m.Type), m.Help, m.Unit, true
+			n.unwritten = true
+		}
+	}
+}
+
+func (r *Recorder) takeFacts(p *pull, t int64, facts, absent map[string]string) {
+	notes := r.ledger.change(ledgerFact, t, p.facts, facts)
+	notes = append(notes, r.ledger.change(ledgerAbsent, t, p.absent, absent)...)
+	p.facts, p.absent = facts, absent
+	if len(notes) > 0 {
+		r.mu.Lock()
+		r.pending.notes = append(r.pending.notes, notes...)
+		r.mu.Unlock()
+	}
+}
+
+func (r *Recorder) addEvents(events []probes.Event, t int64) {
+	for _, e := range events {
+		if e.Time.IsZero() {
+			e.Time = timeOf(t)
+		}
+		e.Title = Redact(e.Title)
+		e.Attrs = redactFacts(e.Attrs)
+		r.ledger.addEvent(e)
+		r.mu.Lock()
+		r.pending.events = append(r.pending.events, e)
+		r.mu.Unlock()
+	}
+}
