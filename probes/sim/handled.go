@@ -1,0 +1,128 @@
+package sim
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// handled counts HTTP requests as prometheus-fastapi-instrumentator does in vLLM's API server: by route, without the routes
+// that only watch.
+type handled struct {
+	mu     sync.Mutex // guards all below
+	order  []string   // handlers in the order of their first request
+	by     map[string]*handler
+	counts map[[3]string]uint64 // handler, method, status class
+	keys   [][3]string
+	highr  histogram
+}
+
+type handler struct {
+	method         string
+	requests       uint64
+	received, sent float64 // bytes, as far as a Content-Length said so
+	duration       histogram
+}
+
+// unwatched routes are not counted.
+var unwatched = map[string]bool{
+	"/metrics": true, "/health": true, "/load": true, "/ping": true, "/version": true, "/server_info": true,
+}
+
+func newHandled() *handled {
+	return &handled{by: map[string]*handler{}, counts: map[[3]string]uint64{}, highr: newHistogram(highrEdges)}
+}
+
+// wrap counts what a handler answers. The duration is the time to the response's headers.
+func (h *handled) wrap(route string, next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("server", "uvicorn")
+		w.Header().Set("vary", "Origin")
+		if unwatched[route] {
+			next(w, r)
+			return
+		}
+		watch := &watchedWriter{ResponseWriter: w, start: time.Now()}
+		next(watch, r)
+		h.add(route, r, watch)
+	}
+}
+
+func (h *handled) add(route string, r *http.Request, w *watchedWriter) {
+	w.seeHeader(http.StatusOK)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	by := h.by[route]
+	if by == nil {
+		by = &handler{method: r.Method, duration: newHistogram(handlerEdges)}
+		h.by[route] = by
+		h.order = append(h.order, route)
+	}
+	key := [3]string{route, r.Method, strconv.Itoa(w.status/100) + "xx"}
+	if h.counts[key] == 0 {
+		h.keys = append(h.keys, key)
+	}
+	h.counts[key]++
+	by.requests++
+	by.received += float64(max(0, r.ContentLength))
+	if n, err := strconv.Atoi(w.Header().Get("Content-Length")); err == nil {
+		by.sent += float64(n)
+	}
+	by.duration.observe(w.took.Seconds())
+	h.highr.observe(w.took.Seconds())
+}
+
+// watchedWriter notes status and time of the headers.
+type watchedWriter struct {
+	http.ResponseWriter
+	start  time.Time
+	status int
+	took   time.Duration
+}
+
+func (w *watchedWriter) seeHeader(status int) {
+	if w.status == 0 {
+		w.status, w.took = status, time.Since(w.start)
+	}
+}
+
+func (w *watchedWriter) WriteHeader(status int) {
+	w.seeHeader(status)
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *watchedWriter) Write(b []byte) (int, error) {
+	w.seeHeader(http.StatusOK)
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController flush.
+func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (h *handled) write(p *page) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var total, received, sent, requests []series
+	var durations []labelled
+	for _, k := range h.keys {
+		labels := "handler=" + quote(k[0]) + ",method=" + quote(k[1]) + ",status=" + quote(k[2])
+		total = append(total, series{labels, float64(h.counts[k])})
+	}
+	for _, route := range h.order {
+		by, labels := h.by[route], "handler="+quote(route)
+		requests = append(requests, series{labels, float64(by.requests)})
+		received = append(received, series{labels, by.received})
+		sent = append(sent, series{labels, by.sent})
+		durations = append(durations, labelled{labels, "method=" + quote(by.method), &by.duration})
+	}
+	p.counter("http_requests", "Total number of requests by method, status and handler.", total...)
+	p.summary("http_request_size_bytes", "Content length of incoming requests by handler. Only value of header is respected. "+
+		"Otherwise ignored. No percentile calculated. ", requests, received)
+	p.summary("http_response_size_bytes", "Content length of outgoing responses by handler. Only value of header is respected. "+
+		"Otherwise ignored. No percentile calculated. ", requests, sent)
+	p.histogram("http_request_duration_highr_seconds", "Latency with many buckets but no API specific labels. Made for more "+
+		"accurate percentile calculations. ", labelled{"", "", &h.highr})
+	p.histogram("http_request_duration_seconds", "Latency with only few buckets by handler. Made to be only used if aggregation "+
+		"by handler is important. ", durations...)
+}

@@ -1,0 +1,252 @@
+// Package sim is an engine and a GPU that do not exist: enough of vLLM 0.32 over real HTTP, and of an A100's sensors, that
+// everything else can be tried, taught and tested without either.
+//
+// In go a seed and sizes. Out come a server on a loopback port that speaks vLLM's protocol (chat and completions with
+// server-sent events, /metrics, /health, /version, /v1/models, /tokenize), and a gpu.Library whose cards' power, clocks and
+// temperature follow that server's work. Behind them is a continuous-batching scheduler with a paged KV cache, prefix cache,
+// chunked prefill and preemption, whose steps take as long as published figures say that Llama-3-8B takes on an A100. It
+// brings its own varying load; requests from outside join the same queue.
+//
+// It does not run a model: answers are common words in a row. It never says that it is real: its page has
+// pitwall_simulated 1. What it cannot do (log-probabilities, n above 1, several prompts) it refuses instead of pretending.
+// It never listens beyond loopback.
+package sim
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pitwall/probes/gpu"
+)
+
+// Version is the version of vLLM whose protocol and page the server has.
+const Version = "0.32.0"
+
+// Options say what to simulate. The zero value is Llama-3-8B on one A100-SXM4-80GB with its own traffic, at real speed.
+type Options struct {
+	// Addr is the loopback address to listen on; "127.0.0.1:0" if empty, which takes a free port.
+	Addr string
+	// Model is the name under which the model is served; "meta-llama/Meta-Llama-3-8B-Instruct" if empty.
+	Model string
+	// Config holds the engine's sizes. Its Traffic is made by Start.
+	Config Config
+	// Seed chooses the traffic and the answers: the same seed gives the same hour. Not seeded by the clock: 0 is a seed.
+	Seed uint64
+	// Speed is how many simulated seconds pass in a second; 1 if zero.
+	Speed float64
+	// Quiet leaves the engine's own traffic out: only requests over HTTP are served.
+	Quiet bool
+	// GPUs is how many cards there are, 1 if zero. The engine runs on the first; each of the others runs an engine of its
+	// own that cannot be reached and gives the card something to do.
+	GPUs int
+	// Warm is how long the engine has been running when Start returns, in simulated time; 2 minutes if zero, none if
+	// negative or with Quiet. With traffic it is busy by then.
+	Warm time.Duration
+}
+
+const defaultWarm = 2 * time.Minute
+
+// Server is a running simulation.
+type Server struct {
+	options     Options
+	config      Config
+	driver      *driver
+	tokens      *tokenizer
+	handled     *handled
+	fingerprint string
+	serial      atomic.Uint64
+	inFlight    atomic.Int64
+
+	http     *http.Server
+	listener net.Listener
+	stopped  chan struct{} // closed when the server begins to stop
+	ended    chan struct{} // closed when all of it has stopped
+	stopOnce sync.Once
+}
+
+// Start makes a simulation and serves it until Close, or until ctx ends.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	if o.Addr == "" {
+		o.Addr = "127.0.0.1:0"
+	}
+	if o.Model == "" {
+		o.Model = "meta-llama/Meta-Llama-3-8B-Instruct"
+	}
+	if o.Speed == 0 {
+		o.Speed = 1
+	}
+	if o.GPUs == 0 {
+		o.GPUs = 1
+	}
+	if o.Warm == 0 {
+		o.Warm = defaultWarm
+	}
+	if o.Warm < 0 || o.Quiet {
+		o.Warm = 0
+	}
+	if o.Speed < 0 || o.GPUs < 0 || o.GPUs > 16 {
+		return nil, fmt.Errorf("simulated engine: speed %g, %d GPUs: must be positive, at most 16 GPUs", o.Speed, o.GPUs)
+	}
+	engines, err := makeEngines(o)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := listenLoopback(ctx, o.Addr)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		options: o, config: engines[0].cfg, driver: newDriver(engines, o.Warm, o.Speed), tokens: newTokenizer(),
+		handled: newHandled(), listener: listener, stopped: make(chan struct{}), ended: make(chan struct{}),
+	}
+	s.fingerprint = fmt.Sprintf("vllm-%s-%08x", Version, uint32(mix(uint64(s.config.Blocks), uint64(s.config.MaxModelLen))))
+	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Second}
+	s.serve(ctx)
+	return s, nil
+}
+
+func makeEngines(o Options) ([]*Engine, error) {
+	engines := make([]*Engine, o.GPUs)
+	for i := range engines {
+		cfg := o.Config.withDefaults()
+		if !o.Quiet {
+			seed := o.Seed
+			if i > 0 {
+				seed = mix(o.Seed, uint64(i))
+			}
+			cfg.Traffic = NewTraffic(seed, o.Warm, cfg.MaxModelLen)
+		}
+		e, err := NewEngine(cfg)
+		if err != nil {
+			return nil, err
+		}
+		e.gpu = newBoard(i)
+		engines[i] = e
+	}
+	return engines, nil
+}
+
+// listenLoopback refuses any other address: nothing simulated is for the network.
+func listenLoopback(ctx context.Context, addr string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("simulated engine: %w", err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("simulated engine: %s is not a loopback address", addr)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("simulated engine: %w", err)
+	}
+	return l, nil
+}
+
+// serve starts what runs in the background: the steps, the HTTP server, and whoever stops both.
+func (s *Server) serve(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	all.Go(func() { s.driver.run(ctx) })
+	all.Go(func() {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			s.stop() // the listener broke: nothing can come any more
+		}
+	})
+	go func() {
+		select {
+		case <-ctx.Done():
+			s.stop()
+		case <-s.stopped:
+		}
+		// Streams get their last words; whoever doesn't read them is cut off.
+		last, done := context.WithTimeout(context.Background(), 40*time.Millisecond)
+		_ = s.http.Shutdown(last)
+		done()
+		_ = s.http.Close()
+		cancel()
+		all.Wait()
+		close(s.ended)
+	}()
+}
+
+func (s *Server) stop() { s.stopOnce.Do(func() { close(s.stopped) }) }
+
+// Close stops the simulation and waits for its end, at most some 50 ms. Streams end as those of a vLLM that is told to stop:
+// with an error in the stream. Closing twice is fine.
+func (s *Server) Close() error {
+	s.stop()
+	<-s.ended
+	return nil
+}
+
+// URL is where the server answers, "http://127.0.0.1:PORT".
+func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
+
+// GPU is the management library of the simulated cards.
+func (s *Server) GPU() gpu.Library { return &library{s: s} }
+
+// routes are those of a default vLLM server as far as they are simulated.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	get := func(route string, h http.HandlerFunc) { s.route(mux, http.MethodGet, route, h) }
+	post := func(route string, h http.HandlerFunc) { s.route(mux, http.MethodPost, route, h) }
+	empty := func(http.ResponseWriter, *http.Request) {}
+	get("/health", empty)
+	get("/ping", empty)
+	get("/version", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusOK, map[string]string{"version": Version})
+	})
+	get("/load", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusOK, map[string]int64{"server_load": s.inFlight.Load()})
+	})
+	get("/metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=1.0.0; charset=utf-8")
+		_, _ = w.Write(s.metrics()) // who has gone does not read an error either
+	})
+	get("/v1/models", s.models)
+	post("/v1/chat/completions", s.chatCompletions)
+	post("/v1/completions", s.completions)
+	post("/tokenize", s.tokenize)
+	post("/detokenize", s.detokenize)
+	mux.HandleFunc("/", s.handled.wrap("none", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusNotFound, map[string]string{"detail": "Not Found"})
+	}))
+	return mux
+}
+
+// route serves one method and refuses the others as FastAPI does.
+func (s *Server) route(mux *http.ServeMux, method, route string, h http.HandlerFunc) {
+	mux.HandleFunc(route, s.handled.wrap(route, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead) {
+			w.Header().Set("Allow", method)
+			reply(w, http.StatusMethodNotAllowed, map[string]string{"detail": "Method Not Allowed"})
+			return
+		}
+		h(w, r)
+	}))
+}
+
+func reply(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	writeJSON(w, status, b)
+}
+
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // who has gone does not read an error either
+}
