@@ -3,5 +3,225 @@
 // In goes an expression that says engine:running; out comes one that says sum(vllm:num_requests_running{…}). A name stands
 // for a gauge, for a rate with the window $w inside it, or for buckets by le; never for a counter, because a rate over a
 // sum lies after a restart. Names are expanded in place when a question is asked and recorded nowhere, so an old session
-// is readable by a newer dialect. This package evaluates nothing and opens nothing.
+// is readable by a newer dialect. The same file says what else a probe has to know of an engine: how to recognise it, which
+// series show that it works, sleeps or has restarted, what its info series mean. This package evaluates nothing and opens
+// nothing.
 package dialect
+
+import (
+	"embed"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+)
+
+//go:embed dialects/*.yaml
+var files embed.FS
+
+// Dialect is one engine's file, parsed and checked. It is never changed after Parse and may be shared.
+type Dialect struct {
+	// Name is the short name, and the job of the engine's series: "vllm".
+	Name string
+	// Title is how the engine writes itself: "vLLM".
+	Title string
+	// Detect lists the prefixes of metric names that tell this engine from others.
+	Detect []string
+	// Paths are where the engine answers, relative to its URL.
+	Paths Paths
+	// Port is where the engine listens unless told otherwise.
+	Port int
+	// State is what shows how the engine is.
+	State State
+	// Info is what the labels of the engine's info series mean.
+	Info []Info
+	// Flags are the command line flags that may be recorded, without dashes, with - for _.
+	Flags []Flag
+	// Expect are the metrics that a current version has, each with the reason why one may not have it.
+	Expect []Expect
+	// NoStats is the reason for a page without any of the engine's own metrics.
+	NoStats string
+
+	verified verified
+	names    []Name
+	byName   map[string]int
+}
+
+// Paths are the engine's endpoints. An empty one does not exist there.
+type Paths struct {
+	Metrics string `yaml:"metrics"`
+	Health  string `yaml:"health"`
+	Version string `yaml:"version"`
+	Models  string `yaml:"models"`
+}
+
+// Name is one named template.
+type Name struct {
+	// Name is what an expression says: "engine:running".
+	Name string
+	// Kind is "gauge", "rate" (per second, or a ratio or mean of such, over $w) or "buckets" (per second, by le).
+	Kind string
+	// Unit is the unit of the value, for buckets that of le: "requests", "tokens/s", "s", "ratio" (0 to 1).
+	Unit string
+	// Help says what the number is, with its limits.
+	Help string
+	// Expr is the template, with $sel and $w.
+	Expr string
+
+	line int
+}
+
+// State names the series that show how the engine is. In every list the entries count together; an entry with several
+// names takes the first that is on the page.
+type State struct {
+	// Running and Waiting are gauges: requests in work, requests in the queue.
+	Running Alternatives
+	Waiting Alternatives
+	// Progress are counters of which at least one moves while the engine works.
+	Progress []Alternatives
+	// Steps are histograms of step times in seconds; their highest moving bucket bounds the longest recent step.
+	Steps []Alternatives
+	// Start is a gauge that holds when the server process started, in Unix seconds.
+	Start string
+	// Sleep tells a sleeping engine.
+	Sleep Sleep
+	// Model is the label that holds the served model's name.
+	Model string
+	// Note is added to the reason for a stall: what else may look like one.
+	Note string
+}
+
+// Alternatives are names of one thing through the versions, the newest first.
+type Alternatives []string
+
+// Sleep is a gauge whose series with Label=Awake is 1 while the engine is awake, 0 while it sleeps.
+type Sleep struct {
+	Metric string `yaml:"metric"`
+	Label  string `yaml:"label"`
+	Awake  string `yaml:"awake"`
+}
+
+// Info says which facts an info series (value 1, everything in the labels) gives.
+type Info struct {
+	Metric string
+	Facts  []InfoFact
+}
+
+// InfoFact takes one label of an info series as a fact.
+type InfoFact struct {
+	// Fact is the last part of the fact's path; Label the label it is read from.
+	Fact  string `yaml:"fact"`
+	Label string `yaml:"label"`
+	// Sum adds the label over data-parallel engines; otherwise the first is taken.
+	Sum bool `yaml:"sum"`
+	// Product are labels to multiply where Label is missing, and Note what is said beside such a value.
+	Product []string `yaml:"product"`
+	Note    string   `yaml:"note"`
+}
+
+// Flag is a command line flag that may be recorded.
+type Flag struct {
+	// Flag is its name without dashes; Aliases are its other spellings.
+	Flag    string   `yaml:"flag"`
+	Aliases []string `yaml:"aliases"`
+	// Fact is the fact that it is the source of, empty if it is only listed among the flags.
+	Fact string `yaml:"fact"`
+	// Switch is true for a flag without a value.
+	Switch bool `yaml:"switch"`
+}
+
+// Expect is a metric that one would expect on the page.
+type Expect struct {
+	Metric string `yaml:"metric"`
+	Reason string `yaml:"reason"`
+}
+
+type verified struct {
+	Versions []string `yaml:"versions"`
+	Then     string   `yaml:"then"`
+	Else     string   `yaml:"else"`
+}
+
+// embedded parses the files once. They are part of the program and tested, so a broken one is a broken build.
+var embedded = sync.OnceValue(func() []*Dialect {
+	entries, err := files.ReadDir("dialects")
+	if err != nil {
+		panic(err)
+	}
+	var out []*Dialect
+	for _, e := range entries {
+		file := path.Join("dialects", e.Name())
+		data, err := files.ReadFile(file)
+		if err != nil {
+			panic(err)
+		}
+		d, err := Parse(file, data)
+		if err != nil {
+			panic(err)
+		}
+		out = append(out, d)
+	}
+	return out
+})
+
+// Named gives the embedded dialect of that name.
+func Named(name string) (*Dialect, bool) {
+	for _, d := range embedded() {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return nil, false
+}
+
+// All gives the embedded dialects, sorted by name.
+func All() []*Dialect { return slices.Clone(embedded()) }
+
+// Detected gives the embedded dialect whose prefixes match one of the metric names, false if none does.
+func Detected(metrics func(yield func(name string) bool)) (*Dialect, bool) {
+	for name := range metrics {
+		for _, d := range embedded() {
+			if d.Owns(name) {
+				return d, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// Owns says whether a metric of that name is this engine's own.
+func (d *Dialect) Owns(metric string) bool {
+	for _, p := range d.Detect {
+		if strings.HasPrefix(metric, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// Names gives the named templates in the order of the file.
+func (d *Dialect) Names() []Name { return slices.Clone(d.names) }
+
+// Template gives one named template.
+func (d *Dialect) Template(name string) (Name, bool) {
+	i, ok := d.byName[name]
+	if !ok {
+		return Name{}, false
+	}
+	return d.names[i], true
+}
+
+// Verified says how sure the dialect is for that version of the engine: "verified on a running engine" or
+// "mapped from documentation …". An unknown version ("") is not verified.
+func (d *Dialect) Verified(version string) string {
+	for _, p := range d.verified.Versions {
+		if version == p || strings.HasPrefix(version, p+".") {
+			return d.verified.Then
+		}
+	}
+	return d.verified.Else
+}
+
+// String gives the dialect's name.
+func (d *Dialect) String() string { return fmt.Sprintf("dialect %s", d.Name) }

@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	openai "github.com/sashabaranov/go-openai"
+)
+
+// acceptMetrics asks for the plain text format. OpenMetrics is understood too, but the Python client answers with it
+// whenever it is mentioned, whatever the weights say, and then formats every number twice.
+const acceptMetrics = "text/plain;version=0.0.4;charset=utf-8, text/plain;q=0.9, */*;q=0.1"
+
+const acceptJSON = "application/json"
+
+// maxJSON is the size in bytes above which an answer of the API is refused.
+const maxJSON = 4 << 20
+
+// version asks which version the server is; empty if it does not say.
+func (c *client) version(ctx context.Context, path string) (string, error) {
+	a, err := c.get(ctx, path, acceptJSON, maxJSON)
+	if err != nil {
+		return "", c.trouble("get", path, err)
+	}
+	if a.status != http.StatusOK {
+		return "", fmt.Errorf("get %s%s: %s", c.place, path, status(a.status))
+	}
+	var v struct {
+		Version string `json:"version"`
+	}
+	if err := json.Unmarshal(a.body, &v); err != nil {
+		return "", fmt.Errorf("get %s%s: not the JSON of a version: %w", c.place, path, err)
+	}
+	return v.Version, nil
+}
+
+// servedModel is an entry of /v1/models with vLLM's addition.
+type servedModel struct {
+	openai.Model
+	MaxModelLen int `json:"max_model_len"`
+}
+
+// models asks what is served, adapters left out.
+func (c *client) models(ctx context.Context, path string) ([]servedModel, error) {
+	a, err := c.get(ctx, path, acceptJSON, maxJSON)
+	if err != nil {
+		return nil, c.trouble("get", path, err)
+	}
+	if a.status != http.StatusOK {
+		return nil, fmt.Errorf("get %s%s: %s%s", c.place, path, status(a.status), c.hidden(apiMessage(a.body)))
+	}
+	var l struct {
+		Data []servedModel `json:"data"`
+	}
+	if err := json.Unmarshal(a.body, &l); err != nil {
+		return nil, fmt.Errorf("get %s%s: not the JSON of a model list: %w", c.place, path, err)
+	}
+	out := l.Data[:0]
+	for _, m := range l.Data {
+		if m.Parent == "" { // a LoRA adapter names its base model
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+// apiMessage gives the message of an error body, " (…)", in any of the shapes that vLLM's versions have: an object, an
+// object called error, a string called error, or FastAPI's detail.
+func apiMessage(body []byte) string {
+	var e struct {
+		Error   json.RawMessage `json:"error"`
+		Message string          `json:"message"`
+		Detail  any             `json:"detail"`
+	}
+	if json.Unmarshal(body, &e) != nil {
+		return ""
+	}
+	msg := e.Message
+	if len(e.Error) > 0 {
+		var api openai.APIError
+		if json.Unmarshal(e.Error, &msg) != nil && json.Unmarshal(e.Error, &api) == nil {
+			msg = api.Message
+		}
+	}
+	if d, ok := e.Detail.(string); ok && msg == "" {
+		msg = d
+	}
+	if msg = strings.TrimSpace(msg); msg == "" {
+		return ""
+	}
+	if len(msg) > 200 {
+		msg = strings.ToValidUTF8(msg[:200], "") + "…"
+	}
+	return " (" + msg + ")"
+}
+
+// health asks whether the server is well. dead is true when it says itself that its engine is not: vLLM answers 503
+// (before 0.11: 500) in the moments before it exits, or for as long as it is told to stay.
+func (c *client) health(ctx context.Context, path string) (ok, dead bool) {
+	a, err := c.get(ctx, path, "*/*", maxJSON)
+	if err != nil {
+		return false, false
+	}
+	return a.status == http.StatusOK, a.status == http.StatusServiceUnavailable || a.status == http.StatusInternalServerError
+}
