@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"pitwall/cmd/config"
+	"pitwall/probes/sim"
+)
+
+// demoFlags are demo's own.
+type demoFlags struct {
+	seed     uint64
+	gpus     int
+	port     int
+	headless bool
+}
+
+func (p *program) demo() *cobra.Command {
+	var f demoFlags
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "The console on a simulated engine, with nothing else installed",
+		Long: para(`Starts a simulated vLLM and a simulated A100 on a loopback port, puts a gently varying load on them, and shows the console. The
+console sees them only through the probes that it uses for real ones; SIMULATED stands on the screen and in the session
+for ever. The same seed gives the same hour.`),
+		Example: "pitwall demo\npitwall demo --gpus 8 --seed 7\npitwall demo --headless    # only the engine, for curl and for pitwall --engine",
+		Args:    cobra.NoArgs,
+		RunE: p.run(func(cmd *cobra.Command, _ []string) error {
+			c, _, err := p.settings(cmd)
+			if err != nil {
+				return err
+			}
+			if f.gpus < 1 || f.gpus > 8 {
+				return fail(exitUsage, "an A100 box has 1 to 8", "--gpus: %d GPUs can't be simulated", f.gpus)
+			}
+			if !f.headless {
+				if err := p.needTerminal("pitwall demo --headless serves the simulated engine without one"); err != nil {
+					return err
+				}
+			}
+			return p.runDemo(cmd.Context(), c, f)
+		}),
+	}
+	flags(cmd, screenFlags)
+	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "where chance begins: the same seed gives the same hour")
+	cmd.Flags().IntVar(&f.gpus, "gpus", 1, "how many GPUs, 1 to 8")
+	cmd.Flags().IntVar(&f.port, "port", 0, "loopback port of the engine (default a free one)")
+	cmd.Flags().BoolVar(&f.headless, "headless", false, "serve the simulated engine only, without a console")
+	return cmd
+}
+
+func (p *program) runDemo(ctx context.Context, c *config.Config, f demoFlags) (err error) {
+	s, err := sim.Start(ctx, sim.Options{Seed: f.seed, GPUs: f.gpus, Addr: fmt.Sprintf("127.0.0.1:%d", f.port)})
+	if err != nil {
+		return fail(exitFailed, "--port 0 takes a free port", "starting the simulated engine: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if f.headless {
+		fmt.Fprintln(p.stdout, s.URL())
+		<-ctx.Done()
+		return nil
+	}
+	// The demo watches its own engine and nothing else of this host's.
+	c.Engine, c.Scrape, c.Header = []string{s.URL()}, nil, nil
+	d := &desk{p: p, c: c}
+	defer d.Close()
+	if err := d.record(ctx, func() (*watched, error) { return p.watchSimulated(c, s) }); err != nil {
+		return err
+	}
+	return p.show(ctx, c, d)
+}

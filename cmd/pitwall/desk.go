@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"pitwall/cmd/config"
+	"pitwall/sessions"
+)
+
+// desk is what a console holds: the session that it shows and, when it records itself, the recorder with its probes. It
+// does what the screen asks for (ui.Actions).
+type desk struct {
+	p *program
+	c *config.Config
+
+	mu     sync.Mutex // guards the rest; the screen asks from its own goroutines
+	reader sessions.Reader
+	rec    *sessions.Recorder // nil while another process records
+	watch  func() (*watched, error)
+	probes *watched
+	closed bool
+	// old are readers that are no longer shown. They are closed at the end: the screen may still be asking them.
+	old []sessions.Reader
+}
+
+// attach shows what another process records.
+func (d *desk) attach(r sessions.Reader) { d.reader = r }
+
+// record starts a session of its own; open makes its probes.
+func (d *desk) record(ctx context.Context, open func() (*watched, error)) error {
+	w, err := open()
+	if err != nil {
+		return err
+	}
+	rec, err := sessions.Record(context.WithoutCancel(ctx), d.options(w))
+	if err != nil {
+		w.Close()
+		return fail(exitFailed, "pitwall doctor looks at the directory", "starting a session in %s: %w", d.c.SessionsDir, err)
+	}
+	d.reader, d.rec, d.watch, d.probes = rec, rec, open, w
+	return nil
+}
+
+func (d *desk) options(w *watched) sessions.Options {
+	return sessions.Options{Dir: d.c.SessionsDir, Host: hostname(), Simulated: w.simulated, Sources: w.Sources, KeepAge: d.c.KeepAge, KeepBytes: d.c.KeepSize}
+}
+
+// Mark puts the operator's note on every chart.
+func (d *desk) Mark(_ context.Context, note string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.rec == nil {
+		return errors.New("another process records this session: it alone can write marks")
+	}
+	return d.rec.Mark(note)
+}
+
+// HandOver gives the recording to a background recorder and goes on as its reader.
+func (d *desk) HandOver(ctx context.Context) (sessions.Reader, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.closed:
+		return nil, errors.New("the console is closing")
+	case d.rec == nil:
+		return nil, errors.New("another process records this session already")
+	case d.probes.simulated:
+		return nil, errors.New("a simulation lives in this program and ends with it: it can't be handed over")
+	}
+	info := d.rec.Info()
+	if info.Recording == sessions.NotStored {
+		return nil, fmt.Errorf("nothing is stored that could be handed over: %s", info.Trouble)
+	}
+	if err := d.rec.Detach(); err != nil {
+		return nil, fmt.Errorf("letting go of session %s: %w", info.ID, err)
+	}
+	d.probes.Close()
+	if _, err := d.p.startInBackground(ctx, d.c, "--session="+info.ID); err != nil {
+		// Nobody records now: go on here, so that only a moment is lost.
+		if r, again := d.resume(ctx, info.Path); again == nil {
+			return r, fmt.Errorf("still recording here: %w", err)
+		}
+		return nil, fmt.Errorf("nobody records now: %w", err)
+	}
+	r, err := sessions.Open(info.Path)
+	if err != nil {
+		return nil, fmt.Errorf("attaching to the background recorder: %w", err)
+	}
+	d.rec, d.probes, d.reader = nil, nil, r
+	return r, nil
+}
+
+// TakeOver goes on with a session whose recorder is gone.
+func (d *desk) TakeOver(ctx context.Context) (sessions.Reader, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, errors.New("the console is closing")
+	}
+	if d.rec != nil {
+		return nil, errors.New("this process records already")
+	}
+	old := d.reader
+	r, err := d.resume(ctx, old.Info().Path)
+	if err != nil {
+		return nil, err
+	}
+	d.old = append(d.old, old)
+	return r, nil
+}
+
+// resume records a session again that nobody records. The caller holds mu.
+func (d *desk) resume(ctx context.Context, path string) (sessions.Reader, error) {
+	open := d.watch
+	if open == nil {
+		open = func() (*watched, error) { return d.p.watch(d.c) }
+	}
+	w, err := open()
+	if err != nil {
+		return nil, err
+	}
+	rec, err := sessions.Resume(context.WithoutCancel(ctx), path, d.options(w))
+	if err != nil {
+		w.Close()
+		return nil, fmt.Errorf("going on with %s: %w", path, err)
+	}
+	d.reader, d.rec, d.watch, d.probes = rec, rec, open, w
+	return rec, nil
+}
+
+// Close ends the session that is recorded here, or lets go of the one that isn't. A second Close does nothing.
+func (d *desk) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed || d.reader == nil {
+		return nil
+	}
+	d.closed = true
+	for _, r := range d.old {
+		_ = r.Close() // it only read
+	}
+	id := d.reader.Info().ID
+	err := d.reader.Close()
+	if d.probes != nil {
+		d.probes.Close() // after the recorder, which pulls them until its last tick
+	}
+	if err != nil {
+		return fmt.Errorf("closing session %s: %w", id, err)
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"pitwall/sessions"
+)
+
+// sessionLine is one session in sessions --json.
+type sessionLine struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name,omitempty"`
+	Path      string    `json:"path"`
+	Host      string    `json:"host"`
+	Simulated bool      `json:"simulated"`
+	Started   time.Time `json:"started"`
+	// Last is the last tick that is there, Ended the clean end, null without one.
+	Last    time.Time  `json:"last"`
+	Ended   *time.Time `json:"ended"`
+	State   string     `json:"state"`
+	PID     int        `json:"pid,omitempty"`
+	Trouble string     `json:"trouble,omitempty"`
+	Bytes   int64      `json:"bytes"`
+}
+
+func (p *program) sessions() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "sessions",
+		Short:   "What has been recorded",
+		Example: "pitwall sessions\npitwall sessions export 20261124-231800-7f3a /tmp/copy.pitwall",
+		Args:    cobra.NoArgs,
+		RunE: p.run(func(cmd *cobra.Command, _ []string) error {
+			c, _, err := p.settings(cmd)
+			if err != nil {
+				return err
+			}
+			all, err := sessions.List(c.SessionsDir)
+			if err != nil {
+				return fail(exitNoSession, "pitwall doctor looks at the directory", "listing the sessions in %s: %w", c.SessionsDir, err)
+			}
+			if asJSON {
+				lines := make([]sessionLine, 0, len(all))
+				for _, s := range all {
+					l := sessionLine{ID: s.ID, Name: s.Name, Path: s.Path, Host: s.Host, Simulated: s.Simulated, Started: s.Started, Last: s.Last,
+						State: s.Recording.String(), PID: s.PID, Trouble: s.Trouble, Bytes: s.Bytes}
+					if !s.Ended.IsZero() {
+						l.Ended = &s.Ended
+					}
+					lines = append(lines, l)
+				}
+				return printJSON(p.stdout, lines)
+			}
+			if len(all) == 0 {
+				fmt.Fprintf(p.stderr, "no sessions in %s yet: pitwall, pitwall record and pitwall demo make them\n", c.SessionsDir)
+				return nil
+			}
+			rows := [][]string{{"SESSION", "STARTED", "LENGTH", "SIZE", "STATE", "HOST", "NAME"}}
+			for _, s := range all {
+				rows = append(rows, sessionRow(s))
+			}
+			return table(p.stdout, rows)
+		}),
+	}
+	flags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.AddCommand(p.export())
+	return cmd
+}
+
+func sessionRow(s sessions.Info) []string {
+	length := "—"
+	if !s.Last.IsZero() {
+		length = span(s.Last.Sub(s.Started))
+	}
+	state := s.Recording.String()
+	if s.PID != 0 {
+		state += fmt.Sprintf(" (pid %d)", s.PID)
+	}
+	if s.Simulated {
+		state += ", SIMULATED"
+	}
+	if s.Trouble != "" {
+		state += ": " + s.Trouble
+	}
+	return []string{s.ID, clock(s.Started), length, humanize.IBytes(uint64(max(0, s.Bytes))), state, s.Host, s.Name}
+}
+
+func (p *program) export() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "export SESSION FILE",
+		Short: "Copy a session into one file, also while it is recorded",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return fail(exitUsage, "pitwall sessions export 20261124-231800-7f3a copy.pitwall", "a session and a file are needed, and %d arguments were given", len(args))
+			}
+			return nil
+		},
+		RunE: p.run(func(cmd *cobra.Command, args []string) error {
+			c, _, err := p.settings(cmd)
+			if err != nil {
+				return err
+			}
+			path, err := findSession(c.SessionsDir, args[0])
+			if err != nil {
+				return err
+			}
+			if _, err := os.Lstat(args[1]); err == nil {
+				return fail(exitUsage, "give a file that is not there yet", "%s exists already", args[1])
+			}
+			if err := sessions.Export(cmd.Context(), path, args[1]); err != nil {
+				return fmt.Errorf("exporting %s: %w", path, err)
+			}
+			st, err := os.Stat(args[1])
+			if err != nil {
+				return fmt.Errorf("looking at the copy: %w", err)
+			}
+			fmt.Fprintf(p.stdout, "%s (%s)\n", args[1], humanize.IBytes(uint64(st.Size())))
+			return nil
+		}),
+	}
+	flags(cmd)
+	return cmd
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"pitwall/cmd/config"
+	"pitwall/sessions"
+)
+
+// program is what the subcommands share: the outside world as they see it, and how it ended.
+type program struct {
+	stdin          *os.File
+	stdout, stderr io.Writer
+	env            func(string) (string, bool)
+	exe            func() (string, error)
+	err            error
+	// named is the configuration file that was asked for by name, empty for the usual one.
+	named string
+}
+
+// root makes the command tree.
+func (p *program) root() *cobra.Command {
+	root := p.console()
+	root.AddGroup(&cobra.Group{ID: "watch", Title: "watch"}, &cobra.Group{ID: "ask", Title: "ask"}, &cobra.Group{ID: "about", Title: "about pitwall"})
+	add := func(group string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("watch", p.record(), p.demo())
+	add("ask", p.snapshot(), p.query(), p.sessions())
+	add("about", p.doctor(), p.config(), p.versionCommand(), p.man(), p.exitCodes())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(nearFlag(cmd, err)) })
+	root.SetHelpCommandGroupID("about")
+	root.SetCompletionCommandGroupID("about")
+	return root
+}
+
+// run adapts a subcommand's function to cobra and keeps its error for main.
+func (p *program) run(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		p.err = f(cmd, args)
+		return nil
+	}
+}
+
+// Flags that several commands share, by what they are about.
+var (
+	engineFlags  = []string{"engine", "scrape", "header", "ca-file", "api-key-file", "api-key-env"}
+	screenFlags  = []string{"theme", "ascii", "mouse", "no-color", "window"}
+	keepingFlags = []string{"keep-age", "keep-size"}
+	sessionFlags = []string{"sessions"}
+)
+
+// flags gives a command the flags of some settings. They have no values of their own: config finds out what is in force.
+func flags(cmd *cobra.Command, groups ...[]string) {
+	groups = append(groups, sessionFlags)
+	for _, g := range groups {
+		for _, name := range g {
+			help, list, isBool := config.Help(name)
+			switch {
+			case list:
+				cmd.Flags().StringArray(name, nil, help+" (may be repeated)")
+			case isBool:
+				cmd.Flags().Bool(name, false, help)
+			default:
+				cmd.Flags().String(name, "", help)
+			}
+		}
+	}
+	cmd.Flags().String("config", "", "configuration file")
+}
+
+// settings finds out what is in force for a command.
+func (p *program) settings(cmd *cobra.Command) (*config.Config, []config.Setting, error) {
+	in, err := p.input(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	return config.Load(in)
+}
+
+func (p *program) input(cmd *cobra.Command) (config.Input, error) {
+	in := config.Input{Env: p.env, Flags: map[string][]string{}}
+	// "pitwall --engine X snapshot" gives the flag to the root command; the nearest command's flag wins.
+	for c := cmd; c != nil; c = c.Parent() {
+		c.Flags().Visit(func(f *pflag.Flag) {
+			if _, done := in.Flags[f.Name]; done {
+				return
+			}
+			if list, ok := f.Value.(pflag.SliceValue); ok {
+				in.Flags[f.Name] = list.GetSlice()
+				return
+			}
+			in.Flags[f.Name] = []string{f.Value.String()}
+		})
+	}
+	dir, _, err := sessions.DefaultDir()
+	if err != nil {
+		return in, fail(exitUsage, "", "%w", err)
+	}
+	in.SessionsDir = dir
+	in.Path, in.Required = p.configPath(in.Flags)
+	if in.Required {
+		p.named = absolute(in.Path)
+	}
+	return in, nil
+}
+
+// configPath finds the configuration file; named says that it was asked for by name.
+func (p *program) configPath(given map[string][]string) (path string, named bool) {
+	if v := given["config"]; len(v) == 1 {
+		return v[0], true
+	}
+	if v, _ := p.env("PITWALL_CONFIG"); v != "" {
+		return v, true
+	}
+	path, err := config.DefaultPath(p.env)
+	if err != nil {
+		return "", false // no home: then there is no file, which is no mistake
+	}
+	return path, false
+}
+
+// hostname names the host that is watched; without one it is "localhost".
+func hostname() string {
+	h, err := os.Hostname()
+	if err != nil || h == "" {
+		return "localhost"
+	}
+	return h
+}
+
+// findSession gives the file of the session that a person means: an ID or the unique start of one, a name, a file, or ""
+// for the newest.
+func findSession(dir, want string) (string, error) {
+	if want == "" {
+		want = "last"
+	}
+	path, err := sessions.Find(dir, want)
+	if err != nil {
+		return "", fail(exitNoSession, "pitwall sessions lists them, pitwall record makes one, --sessions names another directory", "%w", err)
+	}
+	return path, nil
+}
+
+// absolute makes a path independent of the directory that a program is started in; an empty one stays empty.
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pitwall/cmd/config"
+	"pitwall/probes"
+	"pitwall/probes/engine"
+	"pitwall/probes/gpu"
+	"pitwall/probes/host"
+	"pitwall/probes/sim"
+)
+
+// watched is every probe that is open, as one list of sources.
+type watched struct {
+	engines   *engine.Watch
+	gpus      *gpu.Collector
+	fixed     []probes.Source
+	simulated bool
+}
+
+// watch opens the probes. It doesn't wait for a driver or an engine: what isn't there yet comes with a later tick.
+func (p *program) watch(c *config.Config) (*watched, error) {
+	machine := host.New(host.Options{Paths: map[string]string{"sessions": c.SessionsDir}})
+	gpus := gpu.Open(gpu.Options{Hostname: hostname(), Process: machine.Process, Claims: claims(machine)})
+	return p.assemble(c, machine, gpus, false)
+}
+
+// watchSimulated opens the same probes on a simulation.
+func (p *program) watchSimulated(c *config.Config, s *sim.Server) (*watched, error) {
+	machine := host.New(host.Options{Paths: map[string]string{"sessions": c.SessionsDir}})
+	return p.assemble(c, machine, gpu.New(s.GPU(), gpu.Options{Hostname: hostname(), Process: machine.Process}), true)
+}
+
+func (p *program) assemble(c *config.Config, machine *host.Collector, gpus *gpu.Collector, simulated bool) (*watched, error) {
+	w := &watched{gpus: gpus, simulated: simulated}
+	node, err := probes.FromCollector("node", hostname(), machine)
+	if err == nil {
+		w.fixed = append(w.fixed, node)
+	}
+	dcgm, gpuErr := probes.FromCollector("dcgm", hostname(), gpus)
+	if gpuErr == nil {
+		w.fixed = append(w.fixed, dcgm)
+	}
+	if err := errors.Join(err, gpuErr); err != nil {
+		return nil, errors.Join(err, gpus.Close())
+	}
+	access, err := p.access(c)
+	if err == nil {
+		w.engines, err = engine.Open(engine.Options{URLs: c.Engine, Scrapes: c.Scrape, Access: access, Servers: servers(machine), NoExporters: simulated})
+	}
+	if err != nil {
+		return nil, errors.Join(err, gpus.Close())
+	}
+	return w, nil
+}
+
+// access is what opens an engine behind a proxy.
+func (p *program) access(c *config.Config) (engine.Access, error) {
+	key, _, err := c.APIKey(p.env)
+	if err != nil {
+		return engine.Access{}, fail(exitUsage, "api_key_file names a file with one line; without it "+c.APIKeyEnv+" is read", "%w", err)
+	}
+	a := engine.Access{APIKey: key, CAFile: c.CAFile, Headers: http.Header{}}
+	for _, h := range c.Header {
+		name, value, _ := strings.Cut(h, ":") // config has seen that there is a colon
+		a.Headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	return a, nil
+}
+
+// servers tells the engine probe which processes of this host serve engines.
+func servers(machine *host.Collector) func() ([]engine.Server, error) {
+	return func() ([]engine.Server, error) {
+		roots, err := serving(machine)
+		out := make([]engine.Server, 0, len(roots))
+		for _, s := range roots {
+			if a := s.Address(); a != "" {
+				out = append(out, engine.Server{Dialect: s.Kind, PID: s.PID, Start: s.Start, Address: a, Args: s.Args, Denied: s.Denied})
+			}
+		}
+		return out, err
+	}
+}
+
+// serving gives the processes that were started on a command line as engines.
+func serving(machine *host.Collector) ([]host.Process, error) {
+	all := machine.Processes()
+	if all == nil { // the collector has not been read yet
+		var err error
+		if all, err = host.Processes("/proc"); err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(all, func(s host.Process) bool { return s.Root != s.PID }), nil
+}
+
+// claims tells the GPU probe what the engines' command lines and environments say about GPUs.
+func claims(machine *host.Collector) func() []gpu.Claim {
+	return func() []gpu.Claim {
+		var out []gpu.Claim
+		roots, err := serving(machine)
+		if err != nil {
+			return nil // the host's own reading reports it
+		}
+		for _, s := range roots {
+			if s.Denied || s.Address() == "" {
+				continue // what can't be read claims nothing
+			}
+			visible, set := s.Env["CUDA_VISIBLE_DEVICES"]
+			out = append(out, gpu.Claim{Engine: s.Address(), Visible: visible, Set: set,
+				PCIOrder: s.Env["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID", TensorParallel: tensorParallel(s.Args)})
+		}
+		return out
+	}
+}
+
+// tensorParallel reads --tensor-parallel-size out of a command line; 0 when it isn't there.
+func tensorParallel(args []string) int {
+	for i, a := range args {
+		name, v, joined := strings.Cut(a, "=")
+		if name = strings.ReplaceAll(name, "_", "-"); name != "--tensor-parallel-size" && name != "-tp" {
+			continue
+		}
+		if !joined && i+1 < len(args) {
+			v = args[i+1]
+		}
+		if n, err := strconv.Atoi(v); err == nil {
+			return n
+		}
+	}
+	return 0
+}
+
+// Sources is asked at every tick.
+func (w *watched) Sources() []probes.Source {
+	return append(w.engines.Sources(), w.fixed...)
+}
+
+// settle waits until the GPUs have been read once (engines are found while they open), or until ctx ends: a driver that hangs delays nobody.
+func (w *watched) settle(ctx context.Context) {
+	_ = w.gpus.Wait(ctx)
+}
+
+// Close closes the probes; calls that hang are left behind.
+func (w *watched) Close() error { return errors.Join(w.engines.Close(), w.gpus.Close()) }

@@ -1,0 +1,313 @@
+package live
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"pitwall/sessions"
+	"pitwall/ui/figure"
+	"pitwall/ui/keys"
+	"pitwall/ui/overlay"
+	"pitwall/ui/screen"
+)
+
+// rates are the lengths of time between two questions that + and - choose from.
+var rates = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second}
+
+// Keys lists what can be done now, in the order of the footer.
+func (m *Model) Keys() []keys.Binding {
+	nothing := func() string {
+		if m.snap == nil || m.snap.at.IsZero() {
+			return "nothing is recorded yet"
+		}
+		return ""
+	}
+	list := []keys.Binding{
+		{Keys: []string{"w"}, Short: "window " + m.windowName(), Help: "next length of time: 1m, 5m, 15m, 1h, 6h, whole session", Group: "time",
+			Run: func(string) tea.Cmd { return m.setWindow((m.window + 1) % len(windows)) }},
+		{Keys: []string{"space"}, Short: m.pauseWord(), Help: "hold the view still while recording goes on; again goes back to now", Group: "time", Disabled: nothing,
+			Run: func(string) tea.Cmd { return m.togglePause() }},
+		{Keys: []string{"1", "2", "3", "4", "5", "6"}, Show: "1-6", Short: "zoom", Help: "fill the screen with a panel: every number, formula and expression", Group: "panels", Disabled: nothing,
+			Run: func(k string) tea.Cmd { return m.setZoom(int(k[0] - '1')) }},
+		{Keys: []string{"g"}, Short: "GPU", Help: "choose the GPU that is shown large", Group: "what is shown", Disabled: func() string {
+			switch n := m.gpuCount(); n {
+			case 0:
+				return "there is no GPU to choose"
+			case 1:
+				return "there is only one GPU"
+			}
+			return ""
+		}, Run: func(string) tea.Cmd { return m.chooseGPU() }},
+		{Keys: []string{"e"}, Short: "engine", Help: "list the engines with their states and choose one", Group: "what is shown", Disabled: func() string {
+			if m.snap == nil || len(m.snap.engines) == 0 {
+				return "no engine was found"
+			}
+			return ""
+		}, Run: func(string) tea.Cmd { return m.chooseEngine() }},
+		{Keys: []string{"m"}, Short: "mark", Help: "put a mark with a note on every chart, kept in the session", Group: "recording", Disabled: m.cannotMark,
+			Run: func(string) tea.Cmd { return m.openNote() }},
+		{Keys: []string{"B"}, Short: "background", Help: "hand the recording over to a background recorder, so that it outlives this terminal", Group: "recording", Disabled: m.cannotHandOver,
+			Run: func(string) tea.Cmd { return m.act("hand over the recording", m.actions.HandOver) }},
+		{Keys: []string{"R"}, Short: m.takeWord(), Help: "go on recording here after the recorder died", Group: "recording", Disabled: m.cannotTakeOver,
+			Run: func(string) tea.Cmd { return m.act("take the recording over", m.actions.TakeOver) }},
+		{Keys: []string{"["}, Help: "shorter window", Group: "time", Run: func(string) tea.Cmd { return m.setWindow(max(m.window-1, 0)) }},
+		{Keys: []string{"]"}, Help: "longer window", Group: "time", Run: func(string) tea.Cmd { return m.setWindow(min(m.window+1, len(windows)-1)) }},
+		{Keys: []string{"+", "="}, Show: "+", Help: "ask more often (now every " + figure.Ago(m.every) + ")", Group: "time", Run: func(string) tea.Cmd { return m.setRate(-1) }},
+		{Keys: []string{"-"}, Help: "ask less often", Group: "time", Run: func(string) tea.Cmd { return m.setRate(1) }},
+		{Keys: []string{"tab"}, Help: "focus the next panel", Group: "panels", Disabled: nothing, Run: func(string) tea.Cmd { m.moveFocus(1); return nil }},
+		{Keys: []string{"shift+tab"}, Help: "focus the panel before", Group: "panels", Disabled: nothing, Run: func(string) tea.Cmd { m.moveFocus(-1); return nil }},
+		{Keys: []string{"z", "enter"}, Show: "z enter", Help: "zoom the focused panel, and back", Group: "panels", Disabled: nothing, Run: func(string) tea.Cmd {
+			if m.zoom >= 0 {
+				return m.setZoom(-1)
+			}
+			return m.setZoom(max(m.focus, 0))
+		}},
+		{Keys: []string{"esc"}, Help: "back: leave the zoom, then the focus", Group: "panels", Run: func(string) tea.Cmd {
+			if m.zoom >= 0 {
+				return m.setZoom(-1)
+			}
+			m.focus = -1
+			return nil
+		}},
+		{Keys: []string{"j", "down"}, Show: "j ↓", Help: "next GPU of the table; scroll down in a zoomed panel", Group: "what is shown", Run: func(string) tea.Cmd { m.move(1); return nil }},
+		{Keys: []string{"k", "up"}, Show: "k ↑", Help: "GPU before; scroll up in a zoomed panel", Group: "what is shown", Run: func(string) tea.Cmd { m.move(-1); return nil }},
+		{Keys: []string{"?", "f1"}, Show: "?", Short: "help", Help: "this list; type to search it", Group: "program", Run: func(string) tea.Cmd {
+			return open(overlay.NewHelp("keys", m.Keys, helpNotes()))
+		}},
+		{Keys: []string{"q"}, Short: "quit", Help: "quit; a recording of this console ends with it", Group: "program", Run: func(string) tea.Cmd { return tea.Quit }},
+		{Keys: []string{"ctrl+c"}, Help: "quit at once", Group: "program", Run: func(string) tea.Cmd { return tea.Quit }},
+		{Keys: []string{"ctrl+z"}, Help: "suspend; fg comes back", Group: "program", Run: func(string) tea.Cmd { return tea.Suspend }},
+	}
+	if m.zoom >= 0 {
+		// In a zoomed panel the way back comes first.
+		i := slices.IndexFunc(list, func(b keys.Binding) bool { return b.Keys[0] == "esc" })
+		back := list[i]
+		back.Short = "back"
+		list = append([]keys.Binding{back}, append(list[:i:i], list[i+1:]...)...)
+	}
+	return list
+}
+
+func helpNotes() []string {
+	return []string{
+		"— is a value that is not there; the reason stands beside it or in the zoomed panel. It is never a zero.",
+		"≤ 25 ms is the bucket of the server's histogram that a percentile falls in: more is not known.",
+		"Signs on the time axis: ● note  ◆ mark  ▲ warning  ✗ critical.",
+		"With the mouse on (--mouse): click a title to zoom, a key on the last line to press it.",
+	}
+}
+
+func open(o screen.Overlay) tea.Cmd { return func() tea.Msg { return screen.Open{Overlay: o} } }
+
+func (m *Model) pauseWord() string {
+	if m.paused {
+		return "go on"
+	}
+	return "pause"
+}
+
+func (m *Model) takeWord() string {
+	if m.snap != nil && m.snap.info.Recording == sessions.RecorderDied {
+		return "take over"
+	}
+	return ""
+}
+
+func (m *Model) gpuCount() int {
+	if m.snap == nil {
+		return 0
+	}
+	return len(m.snap.gpus)
+}
+
+func (m *Model) recording() sessions.Recording {
+	if m.snap == nil {
+		return sessions.Saved
+	}
+	return m.snap.info.Recording
+}
+
+func (m *Model) cannotMark() string {
+	switch {
+	case m.actions == nil:
+		return "this session is not being recorded"
+	case m.busy != "":
+		return "busy: " + m.busy
+	case m.recording() == sessions.Saved:
+		return "this session is not being recorded"
+	case m.recording() == sessions.RecorderDied:
+		return "the recorder died: R takes over first"
+	}
+	return ""
+}
+
+func (m *Model) cannotHandOver() string {
+	switch {
+	case m.actions == nil:
+		return "this session is not being recorded"
+	case m.busy != "":
+		return "busy: " + m.busy
+	case m.recording() == sessions.RecordingElsewhere:
+		return "another process records already: it outlives this terminal"
+	case m.recording() != sessions.RecordingHere:
+		return "nothing is recorded here: " + m.recording().String()
+	}
+	return ""
+}
+
+func (m *Model) cannotTakeOver() string {
+	switch {
+	case m.actions == nil:
+		return "this session is not being recorded"
+	case m.busy != "":
+		return "busy: " + m.busy
+	case m.recording() != sessions.RecorderDied:
+		return "only after a recorder died"
+	}
+	return ""
+}
+
+func (m *Model) setWindow(i int) tea.Cmd {
+	if i == m.window {
+		return nil
+	}
+	m.window, m.young = i, false
+	if m.paused {
+		// A paused view holds what it has; the new window is asked for around the same moment when it goes on.
+		m.paused = false
+	}
+	return m.restart()
+}
+
+func (m *Model) togglePause() tea.Cmd {
+	m.paused = !m.paused
+	if m.paused {
+		m.pausedAt = m.now
+		return nil
+	}
+	return m.restart()
+}
+
+func (m *Model) setZoom(i int) tea.Cmd {
+	if m.zoom == i {
+		i = -1
+	}
+	m.zoom, m.scroll = i, 0
+	if i < 0 {
+		return nil
+	}
+	m.focus = i
+	if slices.ContainsFunc(m.panels[i].queries, func(q query) bool { return q.zoom && q.chart }) && !m.paused {
+		return m.restart()
+	}
+	return nil
+}
+
+func (m *Model) setRate(by int) tea.Cmd {
+	i := slices.Index(rates, m.every) + by
+	if i < 0 || i >= len(rates) {
+		return nil
+	}
+	m.every = rates[i]
+	text := "asks every " + figure.Ago(m.every)
+	return func() tea.Msg { return screen.Say{Text: text} }
+}
+
+func (m *Model) moveFocus(by int) {
+	n := len(m.panels)
+	if m.focus < 0 && by < 0 {
+		m.focus = 0
+	}
+	m.focus = (m.focus + by + n) % n
+	if m.zoom >= 0 {
+		m.zoom, m.scroll = m.focus, 0
+	}
+}
+
+func (m *Model) move(by int) {
+	if m.zoom >= 0 {
+		m.scroll = max(m.scroll+by, 0)
+		return
+	}
+	if n := m.gpuCount(); n > 1 {
+		m.gpu = min(max(m.gpu+by, 0), n-1)
+	}
+}
+
+func (m *Model) chooseGPU() tea.Cmd {
+	var items []overlay.Item
+	v := m.viewNow(screen.Frame{Now: m.now})
+	for _, g := range m.snap.gpus {
+		i := itoa(g.index)
+		note := join(m.snap.pair("gpu_util", "gpu", i).Text(figure.Whole)+" % kernel-active", m.snap.pair("gpu_power", "gpu", i).Text(figure.Whole)+" W", g.engine)
+		items = append(items, overlay.Item{Name: "GPU " + i + "  " + strings.TrimPrefix(g.name, "NVIDIA "), Note: note})
+	}
+	_ = v
+	return open(overlay.NewList("which GPU", items, m.gpu, func(i int) tea.Cmd { m.gpu = i; return nil }))
+}
+
+func (m *Model) chooseEngine() tea.Cmd {
+	var items []overlay.Item
+	for _, e := range m.snap.engines {
+		st := stateOf(e.state)
+		since := ""
+		if !e.since.IsZero() {
+			since = "for " + figure.Span(m.now.Sub(e.since))
+		}
+		note := join(strings.TrimSpace(st.word+" "+since), engineTitle(e), e.model)
+		if st.bad {
+			note = join(note, m.reasons["engine/"+e.instance])
+		}
+		items = append(items, overlay.Item{Name: e.instance, Note: note, Ink: st.ink, Sign: st.sign})
+	}
+	list := m.snap.engines
+	return open(overlay.NewList("which engine", items, m.snap.engine, func(i int) tea.Cmd {
+		m.wanted = list[i].instance
+		m.history = nil
+		return m.restart()
+	}))
+}
+
+func (m *Model) openNote() tea.Cmd {
+	return open(overlay.NewNote("mark this moment", "what is happening?", func(note string) tea.Cmd {
+		return m.act("mark", func(ctx context.Context) (sessions.Reader, error) { return nil, m.actions.Mark(ctx, note) })
+	}))
+}
+
+// Click handles a click: a panel's title zooms it, a key on the last line is pressed.
+func (m *Model) Click(x, y int) tea.Cmd {
+	if y == m.h-1 {
+		for _, it := range footer(m.Keys(), m.w) {
+			if x >= it.x && x < it.x+it.w && it.binding.Reason() == "" && len(it.binding.Keys) == 1 {
+				return it.binding.Run(it.binding.Keys[0])
+			}
+		}
+		return nil
+	}
+	if m.snap == nil || m.snap.at.IsZero() {
+		return nil
+	}
+	if m.zoom >= 0 {
+		if y == head {
+			return m.setZoom(-1)
+		}
+		return nil
+	}
+	plan := Layout(m.w, m.h, m.shape())
+	for _, b := range plan.Boxes {
+		if b.Panel == "events" || b.Panel == "engine" {
+			continue
+		}
+		if y == b.Y-1 && x >= b.TitleX && x < b.TitleX+b.TitleW {
+			return m.setZoom(m.panelIndex(b.Panel))
+		}
+		if b.Panel == "gpu" && len(m.snap.gpus) > 1 && x >= b.X && x < b.X+b.W && y > b.Y && y <= b.Y+len(m.snap.gpus) {
+			m.gpu = min(y-b.Y-1, len(m.snap.gpus)-1)
+		}
+	}
+	return nil
+}

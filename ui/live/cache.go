@@ -1,0 +1,118 @@
+package live
+
+import (
+	"math"
+
+	"pitwall/ui/figure"
+	"pitwall/ui/grid"
+	"pitwall/ui/plot"
+	"pitwall/ui/theme"
+)
+
+// From these shares of the KV cache on, a full cache is near and then there: an engine preempts when no block is free.
+const (
+	kvHigh = 0.90
+	kvFull = 0.98
+)
+
+func cachePanel() panel {
+	return panel{
+		id: "cache", key: "4", title: "KV cache", unit: "of blocks", scope: engineScope,
+		queries: []query{
+			{id: "kv", expr: `engine:kv_usage`, legend: "used", chart: true, pick: most},
+			{id: "hit", expr: `engine:prefix_hit_ratio`, legend: "prefix hit ratio", chart: true},
+		},
+		draw: drawCache, heading: maxHeading, rows: cacheRows,
+		groups: []group{
+			{title: "blocks in use", ids: []string{"kv"}, least: 1, most: 1, format: figure.Percent},
+			{title: "prefix cache: tokens found / tokens asked for", ids: []string{"hit"}, least: 1, most: 1, format: figure.Percent},
+		},
+		about: "used: blocks that running requests hold, of all blocks (one block is the engine's own). Cached prefixes of finished requests are not in it: they are given up " +
+			"when a block is needed. prefix hit: prompt tokens found in the cache over prompt tokens looked up, in the window; only whole blocks can hit. Waiting with free blocks " +
+			"is normal: a request is admitted only when its whole prompt fits.",
+	}
+}
+
+func drawCache(v view, p grid.Pane, g geometry) {
+	v.area(g, 1, func(f float64) string { return tight(figure.Percent(f)) },
+		plot.Layer{Values: v.chart("kv", g.timeline, most), Ink: theme.A, Warn: kvHigh, Bad: kvFull})
+	drawRows(g.numbers, cacheRows(v))
+}
+
+func cacheRows(v view) []row {
+	s := v.s
+	kv := s.one("kv")
+	used := row{label: "used", value: kv.Text(figure.Percent), ink: theme.Strong, right: v.most("kv", figure.Percent), gauge: kv, gaugeInk: theme.A.Crest(), glyph: '█', key: theme.A.Crest()}
+	switch {
+	case kv.OK && kv.V >= kvFull:
+		used.ink, used.gaugeInk, used.note, used.noteInk = theme.Bad, theme.X.Crest(), "FULL", theme.Bad
+	case kv.OK && kv.V >= kvHigh:
+		used.ink, used.gaugeInk, used.note, used.noteInk = theme.Warn, theme.W.Crest(), "high", theme.Warn
+	case !kv.OK:
+		used.note = s.why("engine:kv_usage")
+	}
+	rows := []row{used}
+	tokens, blocks, size := s.number("kv_tokens"), s.number("num_gpu_blocks"), s.number("block_size")
+	if !tokens.OK && blocks.OK && size.OK {
+		tokens = figure.Of(blocks.V * size.V)
+	}
+	share := func(all figure.Value) figure.Value {
+		if !kv.OK || !all.OK {
+			return figure.Value{}
+		}
+		return figure.Of(math.Round(kv.V * all.V))
+	}
+	if tokens.OK {
+		rows = append(rows, row{label: "tokens", value: share(tokens).Text(figure.Count), note: "of " + figure.Count(tokens.V)})
+	} else {
+		rows = append(rows, row{label: "tokens", value: figure.Absent, note: why(s, "engine/kv_tokens", "size not told")})
+	}
+	hit := s.one("hit")
+	rows = append(rows, row{label: "prefix hit", value: hit.Text(figure.Percent), note: hitNote(v, hit)})
+	if blocks.OK {
+		note := "of " + figure.Count(blocks.V)
+		if size.OK {
+			note += " × " + figure.Whole(size.V)
+		}
+		rows = append(rows, row{label: "blocks", value: share(blocks).Text(figure.Count), note: note})
+	}
+	rows = append(rows, rateRow("preempted", s.one("preemptions"), v.most("preemptions", figure.Rate), theme.Warn))
+	if c := s.number("kv_max_concurrency"); c.OK {
+		note := "× max_model_len"
+		if l := s.number("max_model_len"); l.OK {
+			note = "× " + figure.Whole(l.V) + " tokens"
+		}
+		rows = append(rows, row{label: "room for", value: figure.Rate(c.V), note: note})
+	}
+	if t := s.fact("cache_dtype"); t != "" {
+		rows = append(rows, row{label: "dtype", value: grid.Cut(t, valueW), note: prefixNote(s)})
+	}
+	return rows
+}
+
+func hitNote(v view, hit figure.Value) string {
+	if hit.OK {
+		return "of tokens, " + figure.Ago(v.s.window)
+	}
+	if v.s.fact("prefix_caching") == "False" || v.s.fact("prefix_caching") == "false" {
+		return "prefix caching is off"
+	}
+	return "no prompts in " + figure.Ago(v.s.window)
+}
+
+func prefixNote(s *snapshot) string {
+	switch s.fact("prefix_caching") {
+	case "True", "true":
+		return "prefix cache on"
+	case "False", "false":
+		return "prefix cache off"
+	}
+	return ""
+}
+
+func why(s *snapshot, name, otherwise string) string {
+	if r := s.why(name); r != "" {
+		return r
+	}
+	return otherwise
+}

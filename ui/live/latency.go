@@ -1,0 +1,196 @@
+package live
+
+import (
+	"math"
+	"strings"
+
+	"pitwall/ui/figure"
+	"pitwall/ui/grid"
+	"pitwall/ui/plot"
+	"pitwall/ui/theme"
+)
+
+// phase is one latency that the engine measures.
+type phase struct {
+	id, name, long string
+	zoom           bool
+	formula        string
+}
+
+var phases = []phase{
+	{"ttft", "TTFT", "time to first token", false, "arrival at the API server → first token out"},
+	{"itl", "ITL", "inter-token latency", false, "time between two outputs of one request, per gap"},
+	{"e2e", "E2E", "whole request", false, "arrival → last token"},
+	{"queue", "queue", "wait in the scheduler", false, "queued → scheduled; without the wait for a running step"},
+	{"prefill", "prefill", "prompt computed", true, "scheduled → first token"},
+	{"decode", "decode", "output computed", true, "first token → last token"},
+	{"tpot", "TPOT", "time per output token", true, "decode time / (output tokens − 1), per request"},
+}
+
+func latencyPanel() panel {
+	p := panel{
+		id: "latency", key: "2", title: "latency, server", unit: "seconds", scope: engineScope,
+		draw: drawLatency, heading: latencyHeading, rows: latencyRows,
+		groups: []group{
+			{title: "TTFT, queue, prefill: mean", ids: []string{"ttft_mean", "queue_mean", "prefill_mean"}, least: 0.01, format: figure.Seconds},
+			{title: "ITL, TPOT: mean", ids: []string{"itl_mean", "tpot_mean"}, least: 0.01, format: figure.Seconds},
+			{title: "E2E, decode: mean", ids: []string{"e2e_mean", "decode_mean"}, least: 0.1, format: figure.Seconds},
+		},
+		about: "As the server measures, over the window beside the title. p50, p95 and p99 are read from the server's own histogram: it knows only the " +
+			"bucket that a request fell in, so the bucket's upper bound is shown, ≤, and no invented decimal. The mean is exact: sum / count. Requests are counted when they " +
+			"finish (TTFT: at their first token). TTFT − queue − prefill is the time that no histogram has: tokenisation, and waiting for a step that was already running.",
+	}
+	for _, ph := range phases {
+		p.queries = append(p.queries,
+			query{id: ph.id + "_buckets", expr: "engine:" + ph.id + "_buckets", by: "le", zoom: ph.zoom},
+			query{id: ph.id + "_mean", expr: "engine:" + ph.id + "_mean", legend: ph.name, chart: true, zoom: ph.zoom})
+	}
+	return p
+}
+
+// latencyHeading writes the columns' names above the numbers.
+func latencyHeading(v view, w int) string {
+	cw := latencyColumn(w)
+	var b strings.Builder
+	for _, name := range []string{"p50", "p95", "p99", "mean"} {
+		b.WriteString(strings.Repeat(" ", max(cw-len(name), 0)) + name)
+	}
+	return b.String()
+}
+
+func latencyColumn(w int) int { return min(max((w-7)/4, 6), 11) }
+
+func drawLatency(v view, p grid.Pane, g geometry) {
+	first, second := g, g
+	h := g.chart.H()
+	upper := h
+	if h >= 8 {
+		upper = h - h/2
+	}
+	first.axis, first.chart = g.axis.Sub(0, 0, axisW, upper), g.chart.Sub(0, 0, g.chart.W(), upper)
+	v.means(first, "ttft_mean", "TTFT, mean", 0.02, theme.C)
+	if upper < h {
+		second.axis, second.chart = g.axis.Sub(0, upper, axisW, h-upper), g.chart.Sub(0, upper, g.chart.W(), h-upper)
+		v.means(second, "itl_mean", "ITL, mean", 0.01, theme.A)
+	}
+	n := g.numbers
+	cw := latencyColumn(n.W())
+	y := 0
+	for i, ph := range phases {
+		if y >= n.H() {
+			return
+		}
+		if ph.zoom && len(v.s.values[ph.id+"_buckets"]) == 0 {
+			continue
+		}
+		mark := theme.Ink(0)
+		switch {
+		case i == 0:
+			mark = theme.C.Crest()
+		case i == 1 && upper < h:
+			mark = theme.A.Crest()
+		}
+		v.drawPhase(n.Sub(0, y, n.W(), 1), ph, cw, mark)
+		y++
+	}
+	ttft, queue, prefill := v.s.one("ttft_mean"), v.s.one("queue_mean"), v.s.one("prefill_mean")
+	if y < n.H() {
+		b := bucketsOf(v.s.values["ttft_buckets"])
+		text := "answered " + figure.Rate(total(b)) + "/s"
+		if len(b) == 0 {
+			text = ""
+		}
+		n.Text(2, y, theme.Dim, grid.Cut(join(text, unaccounted(ttft, queue, prefill)), n.W()-2))
+	}
+}
+
+// means draws one latency's mean.
+func (v view) means(g geometry, id, title string, least float64, ink theme.Ink) {
+	s := v.chart(id, g.timeline, most)
+	top := plot.Scale(peakOf(s), least)
+	v.area(g, top, axisSeconds(top), plot.Layer{Values: s, Ink: ink})
+	name(g.chart, title)
+}
+
+// unaccounted is the part of TTFT that no histogram has.
+func unaccounted(ttft, queue, prefill figure.Value) string {
+	if !ttft.OK || !queue.OK || !prefill.OK {
+		return ""
+	}
+	return "unaccounted " + figure.Seconds(max(ttft.V-queue.V-prefill.V, 0))
+}
+
+func (v view) drawPhase(p grid.Pane, ph phase, cw int, mark theme.Ink) {
+	b := bucketsOf(v.s.values[ph.id+"_buckets"])
+	if mark != 0 {
+		p.Rune(0, 0, mark, '█')
+	}
+	p.Text(2, 0, theme.Dim, ph.name)
+	if len(b) == 0 {
+		p.Right(p.W(), 0, theme.Faint, grid.Cut(figure.Absent+" "+v.s.why("engine:"+ph.id+"_buckets"), p.W()-9))
+		return
+	}
+	if total(b) == 0 {
+		p.Right(p.W(), 0, theme.Faint, "no requests in "+figure.Ago(v.s.window))
+		return
+	}
+	end := p.W() - 3*cw
+	for i, q := range []float64{0.5, 0.95, 0.99} {
+		p.Right(end, 0, []theme.Ink{theme.Plain, theme.Strong, theme.Plain}[i], v.bound(b, q))
+		end += cw
+	}
+	p.Right(end, 0, theme.Plain, v.s.one(ph.id+"_mean").Text(figure.Seconds))
+}
+
+// bound writes the bucket a quantile falls in.
+func (v view) bound(b []bucket, q float64) string {
+	low, high, ok := quantileBucket(b, q)
+	le := "≤"
+	if v.f.ASCII {
+		le = "<="
+	}
+	switch {
+	case !ok:
+		return figure.Absent
+	case math.IsInf(high, 1):
+		return ">" + tight(figure.Seconds(low))
+	}
+	return le + tight(figure.Seconds(high))
+}
+
+// tight leaves the blank before the unit out, for narrow columns.
+func tight(s string) string { return strings.ReplaceAll(s, " ", "") }
+
+// axisSeconds writes a time axis' numbers in one unit.
+func axisSeconds(top float64) func(float64) string {
+	return func(v float64) string {
+		switch {
+		case v == 0:
+			return "0"
+		case top < 1:
+			return figure.Short(v*1000) + "ms"
+		}
+		return figure.Short(v) + "s"
+	}
+}
+
+func latencyRows(v view) []row {
+	var rows []row
+	for _, ph := range phases {
+		b := bucketsOf(v.s.values[ph.id+"_buckets"])
+		r := row{label: ph.name, value: v.s.one(ph.id + "_mean").Text(figure.Seconds), ink: theme.Strong}
+		switch {
+		case len(b) == 0:
+			r.note = v.s.why("engine:" + ph.id + "_buckets")
+		case total(b) == 0:
+			r.value, r.note = figure.Absent, "no requests in "+figure.Ago(v.s.window)
+		default:
+			r.note = "p50 " + v.bound(b, .5) + "  p95 " + v.bound(b, .95) + "  p99 " + v.bound(b, .99)
+		}
+		rows = append(rows, r)
+	}
+	if t := unaccounted(v.s.one("ttft_mean"), v.s.one("queue_mean"), v.s.one("prefill_mean")); t != "" {
+		rows = append(rows, row{label: "elsewhere", value: strings.TrimPrefix(t, "unaccounted "), note: "TTFT − queue − prefill, means"})
+	}
+	return rows
+}

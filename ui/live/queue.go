@@ -1,0 +1,116 @@
+package live
+
+import (
+	"math"
+	"strings"
+
+	"pitwall/ui/figure"
+	"pitwall/ui/grid"
+	"pitwall/ui/plot"
+	"pitwall/ui/theme"
+)
+
+func queuePanel() panel {
+	return panel{
+		id: "queue", key: "1", title: "queue", unit: "requests", scope: engineScope,
+		queries: []query{
+			{id: "running", expr: `engine:running`, legend: "running", chart: true, pick: most},
+			{id: "waiting", expr: `engine:waiting`, legend: "waiting", chart: true, pick: most},
+			{id: "why_waiting", expr: `engine:waiting_by_reason`, by: "reason"},
+			{id: "preemptions", expr: `engine:preemptions`, legend: "preemptions/s", chart: true, pick: most},
+			{id: "finished", expr: `engine:requests_finished`, by: "finished_reason"},
+			{id: "errors", expr: `engine:errors`},
+			{id: "rejections", expr: `engine:rejections`},
+			{id: "aborts", expr: `engine:aborts_estimate`, zoom: true},
+		},
+		draw:    drawQueue,
+		heading: maxHeading,
+		rows:    queueRows,
+		groups: []group{
+			{title: "requests running and waiting", ids: []string{"running", "waiting"}, least: 4, format: figure.Short},
+			{title: "preemptions per second", ids: []string{"preemptions"}, least: 1, format: figure.Short},
+		},
+		about: "running: requests in the engine's batch. waiting: requests admitted to the engine but not in the batch. Both are set once per engine " +
+			"step: during a long prefill step they stand still, and requests that arrive meanwhile are in neither. capacity: no KV blocks or no place in the batch; " +
+			"deferred: waits for something else, such as a KV transfer. A preempted request gives its KV blocks back and is computed again.",
+	}
+}
+
+func maxHeading(v view, w int) string { return " max " + v.m.windowName() + " " }
+
+func drawQueue(v view, p grid.Pane, g geometry) {
+	running, waiting := v.chart("running", g.timeline, most), v.chart("waiting", g.timeline, most)
+	top := plot.Scale(peakOf(plot.Sum(running, waiting)), 4)
+	if limit := v.s.number("max_num_seqs"); limit.OK && peakOf(running) > limit.V/2 && peakOf(plot.Sum(running, waiting)) <= limit.V {
+		top = limit.V
+	}
+	v.area(g, top, figure.Short, plot.Layer{Values: running, Ink: theme.A}, plot.Layer{Values: waiting, Ink: theme.B})
+	drawRows(g.numbers, queueRows(v))
+}
+
+func queueRows(v view) []row {
+	s := v.s
+	running, waiting := s.one("running"), s.one("waiting")
+	limit := s.number("max_num_seqs")
+	r := row{label: "running", value: running.Text(figure.Whole), ink: theme.Strong, right: v.most("running", figure.Whole), glyph: '█', key: theme.A.Crest()}
+	if limit.OK {
+		r.note = "of " + figure.Whole(limit.V)
+		if running.OK && running.V >= limit.V {
+			r.note, r.noteInk = r.note+" FULL", theme.Warn
+		}
+	}
+	w := row{label: "waiting", value: waiting.Text(figure.Whole), ink: theme.Strong, right: v.most("waiting", figure.Whole), glyph: '▒', key: theme.B.Crest()}
+	if waiting.OK && waiting.V > 0 {
+		w.ink = theme.Warn
+		var why []string
+		for _, x := range s.labelled("why_waiting", "reason") {
+			if x.value > 0 {
+				why = append(why, x.label+" "+figure.Whole(x.value))
+			}
+		}
+		w.note = strings.Join(why, ", ")
+	}
+	pre := s.one("preemptions")
+	rows := []row{r, w, rateRow("preempted", pre, v.most("preemptions", figure.Rate), theme.Warn)}
+	done := row{label: "finished", ink: theme.Plain}
+	fin := s.labelled("finished", "finished_reason")
+	sum := math.NaN()
+	var parts []string
+	for _, x := range fin {
+		if math.IsNaN(sum) {
+			sum = 0
+		}
+		sum += x.value
+		if x.value > 0 {
+			parts = append(parts, strings.Replace(x.label, "length", "len", 1)+" "+figure.Rate(x.value))
+		}
+	}
+	done.value = figure.Of(sum).Text(func(f float64) string { return figure.Rate(f) + "/s" })
+	done.note = strings.Join(parts, ", ")
+	rows = append(rows, done)
+	rows = append(rows, rateRow("errors", s.one("errors"), "", theme.Bad), rateRow("rejected", s.one("rejections"), "", theme.Warn))
+	if v.m.zoom >= 0 {
+		a := s.one("aborts")
+		rows = append(rows, row{label: "aborted", value: a.Text(figure.Whole), note: "since start, estimate: first tokens − finishes − running"})
+	}
+	if !running.OK {
+		for i := range rows {
+			if rows[i].note == "" {
+				rows[i].note = s.why("engine:running")
+			}
+		}
+	}
+	return rows
+}
+
+// rateRow is a rate that should be zero: quiet then, in ink otherwise.
+func rateRow(label string, value figure.Value, most string, ink theme.Ink) row {
+	r := row{label: label, value: value.Text(func(f float64) string { return figure.Rate(f) + "/s" }), right: most}
+	if value.OK && value.V > 0 {
+		r.ink = ink
+	}
+	if !value.OK {
+		r.ink = theme.Faint
+	}
+	return r
+}

@@ -1,0 +1,92 @@
+package live
+
+import (
+	"pitwall/ui/figure"
+	"pitwall/ui/grid"
+	"pitwall/ui/plot"
+	"pitwall/ui/theme"
+)
+
+func throughputPanel() panel {
+	return panel{
+		id: "throughput", key: "3", title: "throughput", unit: "tokens/s", scope: engineScope,
+		queries: []query{
+			{id: "decode", expr: `engine:decode_tokens`, legend: "decode tok/s", chart: true},
+			{id: "prefill", expr: `engine:prefill_tokens`, legend: "prefill tok/s", chart: true},
+			{id: "cached", expr: `engine:prefill_cached_tokens`, legend: "of it cached", chart: true},
+			{id: "prompt_length", expr: `engine:prompt_length_mean`, zoom: true},
+			{id: "output_length", expr: `engine:output_length_mean`, zoom: true},
+		},
+		draw: drawThroughput, heading: maxHeading, rows: throughputRows,
+		groups: []group{
+			{title: "decode: output tokens per second", ids: []string{"decode"}, least: 10, format: figure.Short},
+			{title: "prefill: prompt tokens per second, computed or from the cache", ids: []string{"prefill", "cached"}, least: 10, format: figure.Short},
+		},
+		about: "decode: output tokens per second. prefill: prompt tokens per second as the engine counts them, computed and taken from the prefix cache together, " +
+			"counted when a prompt is done: a long prompt comes as one peak. Rates are over the window beside the title. J/token: power of the engine's GPUs now " +
+			"over output tokens now; prompts are paid for in it too.",
+	}
+}
+
+func drawThroughput(v view, p grid.Pane, g geometry) {
+	decode, prefill := v.chart("decode", g.timeline, mean), v.chart("prefill", g.timeline, mean)
+	h := p.H()
+	if h < 4 {
+		top := plot.Scale(peakOf(decode), 10)
+		v.area(g, top, figure.Short, plot.Layer{Values: decode, Ink: theme.A})
+	} else {
+		// Each half has its own scale: prefill is often ten times decode, and would flatten it.
+		half := h / 2
+		upper, lower := g, g
+		upper.axis, upper.chart = g.axis.Sub(0, 0, axisW, h-half), g.chart.Sub(0, 0, g.chart.W(), h-half)
+		lower.axis, lower.chart = g.axis.Sub(0, h-half, axisW, half), g.chart.Sub(0, h-half, g.chart.W(), half)
+		v.gridlines(g)
+		upTop, downTop := plot.Scale(peakOf(decode), 10), plot.Scale(peakOf(prefill), 10)
+		plot.Axis{Top: upTop, Format: figure.Short}.Draw(upper.axis, theme.Faint, theme.Border)
+		plot.Axis{Top: downTop, Format: figure.Short, Marks: []float64{0}}.Draw(lower.axis, theme.Faint, theme.Border)
+		plot.Area(upper.chart, upTop, plot.Layer{Values: decode, Ink: theme.A})
+		plot.Hang(lower.chart, downTop, plot.Layer{Values: prefill, Ink: theme.C})
+	}
+	drawRows(g.numbers, throughputRows(v))
+}
+
+func throughputRows(v view) []row {
+	s := v.s
+	decode, prefill, cached := s.one("decode"), s.one("prefill"), s.one("cached")
+	rows := []row{
+		{label: "decode", value: decode.Text(figure.Count), ink: theme.Strong, note: "tok/s", right: v.most("decode", figure.Count), glyph: '█', key: theme.A.Crest()},
+		{label: "prefill", value: prefill.Text(figure.Count), ink: theme.Strong, note: "tok/s", right: v.most("prefill", figure.Count), glyph: '█', key: theme.C.Crest()},
+	}
+	rows = append(rows, row{label: "from cache", value: cached.Div(prefill).Text(figure.Percent), note: "of prefill"})
+	each := decode.Div(s.one("running"))
+	rows = append(rows, row{label: "each", value: each.Text(figure.Rate), note: "tok/s a request"})
+	j := row{label: "energy", value: v.joules().Text(func(f float64) string { return three(f) }), note: "J/output token"}
+	if len(s.gpus) > 0 {
+		rows = append(rows, j)
+	}
+	if _, asked := s.values["prompt_length"]; asked {
+		rows = append(rows,
+			row{label: "prompt", value: s.one("prompt_length").Text(figure.Count), note: "tokens, mean"},
+			row{label: "output", value: s.one("output_length").Text(figure.Count), note: "tokens, mean"})
+	}
+	return rows
+}
+
+// joules is the energy of an output token: the power of the engine's GPUs over its output rate.
+func (v view) joules() figure.Value {
+	e, ok := v.s.chosen()
+	decode := v.s.one("decode")
+	if !ok || !decode.OK || decode.V < 1 {
+		return figure.Value{}
+	}
+	sum := figure.Value{}
+	for _, g := range v.s.gpus {
+		if g.engine != "" && g.engine != e.instance || g.engine == "" && len(v.s.gpus) > 1 {
+			continue
+		}
+		if w := v.s.pair("gpu_power", "gpu", itoa(g.index)); w.OK {
+			sum = figure.Of(sum.V + w.V)
+		}
+	}
+	return sum.Div(decode)
+}

@@ -1,0 +1,378 @@
+package live
+
+import (
+	"path"
+	"strings"
+	"time"
+
+	"pitwall/probes"
+	"pitwall/sessions"
+	"pitwall/ui/figure"
+	"pitwall/ui/grid"
+	"pitwall/ui/theme"
+)
+
+// part is a piece of a line: texts with inks. rank says how soon it is left out when there is no room: 0 never, then the
+// highest first.
+type part struct {
+	rank  int
+	texts []span
+}
+
+type span struct {
+	text string
+	ink  theme.Ink
+}
+
+func (p part) width() int {
+	w := 0
+	for _, s := range p.texts {
+		w += grid.Width(s.text)
+	}
+	return w
+}
+
+// fit leaves out parts until they fit beside each other with a gap between.
+func fit(parts []part, w, gap int) []part {
+	for {
+		total, worst := 0, -1
+		for i, p := range parts {
+			total += p.width() + gap
+			if p.rank > 0 && (worst < 0 || p.rank >= parts[worst].rank) {
+				worst = i
+			}
+		}
+		if total-gap <= w || worst < 0 {
+			return parts
+		}
+		parts = append(parts[:worst:worst], parts[worst+1:]...)
+	}
+}
+
+func drawParts(p grid.Pane, x, y int, parts []part, gap int) int {
+	for i, pt := range parts {
+		if i > 0 {
+			x += gap
+		}
+		for _, s := range pt.texts {
+			x = p.Text(x, y, s.ink, s.text)
+		}
+	}
+	return x
+}
+
+// drawTop writes who, what, in which state, and the clock.
+func (v view) drawTop(p grid.Pane) {
+	s := v.s
+	left := []part{{0, []span{{" pitwall", theme.Brand}}}}
+	var right []part
+	if s != nil && s.info.Simulated {
+		left = append(left, part{0, []span{{" SIMULATED ", theme.Notice}}})
+	}
+	if e, ok := s.chosen(); ok {
+		st := stateOf(e.state)
+		name := engineTitle(e)
+		state := part{0, []span{{string(st.sign) + " " + st.word, st.ink}}}
+		if st.badge != st.ink {
+			state = part{0, []span{{" " + string(st.sign) + " " + st.word + " ", st.badge}}}
+		}
+		if !e.since.IsZero() {
+			state.texts = append(state.texts, span{" " + figure.Span(v.now.Sub(e.since)), theme.Dim})
+		}
+		left = append(left, state, part{5, []span{{name, theme.Plain}}})
+		if e.model != "" {
+			left = append(left, part{2, []span{{modelName(e.model, p.W()), theme.Strong}}})
+		}
+		left = append(left, part{3, []span{{e.instance, theme.Dim}}})
+		if n := len(s.engines); n > 1 {
+			left = append(left, part{7, []span{{itoa(s.engine+1) + " of " + itoa(n) + " engines", theme.Dim}}})
+		}
+	} else if s != nil && !s.at.IsZero() {
+		st := stateOf("no_engine")
+		left = append(left, part{0, []span{{" " + string(st.sign) + " " + st.word + " ", st.badge}}})
+	}
+	if g := v.gpuNames(); g != "" {
+		left = append(left, part{6, []span{{g, theme.Dim}}})
+	}
+	if s != nil {
+		right = append(right, v.recording()...)
+	}
+	mode := span{"LIVE", theme.Good}
+	switch {
+	case v.m.paused:
+		mode = span{" PAUSED ", theme.Notice}
+	case s != nil && s.info.Recording == sessions.Saved && s.info.ID != "":
+		mode = span{"SAVED", theme.Info}
+	}
+	clock := v.f.Now
+	right = append(right, part{0, []span{mode, {" " + clock.Local().Format("15:04:05") + " ", theme.Strong}}})
+	rightRank := right
+	// Both sides compete for the line: the ranks decide.
+	all := fit(append(append([]part{}, left...), rightRank...), p.W()-1, 2)
+	var l, r []part
+	for _, x := range all {
+		if containsPart(rightRank, x) {
+			r = append(r, x)
+		} else {
+			l = append(l, x)
+		}
+	}
+	drawParts(p, 0, 0, l, 2)
+	rw := -2
+	for _, x := range r {
+		rw += x.width() + 2
+	}
+	drawParts(p, p.W()-rw, 0, r, 2)
+}
+
+func containsPart(list []part, p part) bool {
+	for _, x := range list {
+		if len(x.texts) > 0 && len(p.texts) > 0 && &x.texts[0] == &p.texts[0] {
+			return true
+		}
+	}
+	return false
+}
+
+// engineTitle is the engine's own name with its version.
+func engineTitle(e engine) string {
+	name := map[string]string{"vllm": "vLLM", "sglang": "SGLang"}[e.dialect]
+	if name == "" {
+		name = e.dialect
+	}
+	if e.version != "" {
+		name += " " + grid.Cut(e.version, 14)
+	}
+	return name
+}
+
+// modelName shortens a model's name: a path to its last part, anything to a share of the line.
+func modelName(name string, w int) string {
+	name = grid.Clean(name)
+	if strings.HasPrefix(name, "/") {
+		name = path.Base(name)
+	}
+	most := max(w/4, 18)
+	if grid.Width(name) > most {
+		if i := strings.LastIndexByte(name, '/'); i >= 0 {
+			name = name[i+1:]
+		}
+	}
+	return grid.Cut(name, most)
+}
+
+func (v view) gpuNames() string {
+	if v.s == nil || len(v.s.gpus) == 0 {
+		return ""
+	}
+	name := strings.TrimPrefix(v.s.gpus[0].name, "NVIDIA ")
+	if n := len(v.s.gpus); n > 1 {
+		for _, g := range v.s.gpus[1:] {
+			if g.name != v.s.gpus[0].name {
+				return itoa(n) + " GPUs"
+			}
+		}
+		return itoa(n) + "× " + grid.Cut(name, 24)
+	}
+	return grid.Cut(name, 24)
+}
+
+// recording says how the recording stands. The id is what one types later to find the session.
+func (v view) recording() []part {
+	in := v.s.info
+	long := figure.Span(v.now.Sub(in.Started))
+	if in.Started.IsZero() {
+		long = ""
+	}
+	name := in.Name
+	if name == "" {
+		name = in.ID
+	}
+	name = grid.Cut(name, 28)
+	switch in.Recording {
+	case sessions.RecordingHere:
+		return []part{{0, []span{{"● REC", theme.Bad}, {" " + long, theme.Plain}}}, {8, []span{{name, theme.Dim}}}}
+	case sessions.RecordingElsewhere:
+		return []part{{0, []span{{"● REC", theme.Bad}, {" " + long, theme.Plain}}}, {4, []span{{"attached to pid " + itoa(in.PID), theme.Dim}}}, {8, []span{{name, theme.Dim}}}}
+	case sessions.RecorderDied:
+		return []part{{0, []span{{" RECORDER DIED ", theme.Alarm}}}}
+	case sessions.NotStored:
+		return []part{{0, []span{{" NOT STORED ", theme.Notice}}}}
+	}
+	if in.ID == "" {
+		return nil
+	}
+	return []part{{4, []span{{name, theme.Dim}}}}
+}
+
+// trouble is something that the second line has to say.
+type trouble struct {
+	badge string
+	ink   theme.Ink
+	text  string
+	hint  string
+}
+
+// troubles lists what is wrong, the gravest first. It states facts and concludes nothing from them.
+func (v view) troubles() []trouble {
+	s := v.s
+	if s == nil {
+		return nil
+	}
+	var out []trouble
+	in := s.info
+	switch in.Recording {
+	case sessions.RecorderDied:
+		out = append(out, trouble{"RECORDER DIED", theme.Alarm, "pid " + itoa(in.PID) + " is gone: nothing is recorded since " + s.at.Local().Format("15:04:05"), "R goes on recording here"})
+	case sessions.NotStored:
+		out = append(out, trouble{"NOT STORED", theme.Notice, in.Trouble + why2(in.Trouble, "what you see is in memory only"), ""})
+	default:
+		if in.Trouble != "" {
+			out = append(out, trouble{"RECORDING", theme.Notice, in.Trouble, ""})
+		}
+	}
+	if e, ok := s.chosen(); ok {
+		st := stateOf(e.state)
+		reason := v.m.reasons["engine/"+e.instance]
+		switch e.state {
+		case "stalled", "no_answer", "restarted":
+			if reason == "" {
+				reason = "since " + e.since.Local().Format("15:04:05")
+			}
+			out = append(out, trouble{st.word, st.badge, reason, ""})
+		case "starting", "sleeping":
+			out = append(out, trouble{st.word, st.badge, why2(reason, "") + reason, ""})
+		}
+	}
+	for _, t := range s.targets {
+		if t.Up || t.Job == "pitwall" {
+			continue
+		}
+		e, ok := s.chosen()
+		if ok && t.Job == e.dialect && (t.Instance != e.instance || stateOf(e.state).bad || e.state == "starting" || e.state == "no_engine") {
+			continue // its state says it already, or it isn't the one that is shown
+		}
+		long := "never read"
+		if !t.LastOK.IsZero() {
+			long = "lost for " + figure.Span(v.now.Sub(t.LastOK))
+		}
+		out = append(out, trouble{"NO DATA", theme.Notice, t.Job + " " + t.Instance + " " + long + ": " + t.Err, ""})
+	}
+	for i := len(v.m.events) - 1; i >= 0; i-- {
+		ev := v.m.events[i]
+		if v.now.Sub(ev.Time) > 10*time.Minute {
+			break
+		}
+		if ev.Severity == probes.Critical && ev.Kind != probes.KindEngineState {
+			out = append(out, trouble{"CRITICAL", theme.Alarm, subjectOf(ev) + ev.Title + ", " + figure.Span(v.now.Sub(ev.Time)) + " ago", ""})
+			break
+		}
+	}
+	for _, g := range s.gpus {
+		if text, bad := v.limits(itoa(g.index)); bad == 2 {
+			out = append(out, trouble{"GPU " + itoa(g.index), theme.Alarm, "clocks held down: " + text, ""})
+		}
+	}
+	if in.Dropped > 0 {
+		out = append(out, trouble{"DROPPED", theme.Notice, figure.Whole(float64(in.Dropped)) + " readings were gathered but not stored", ""})
+	}
+	return out
+}
+
+func subjectOf(e probes.Event) string {
+	if e.Subject == "" {
+		return ""
+	}
+	return e.Subject + ": "
+}
+
+func why2(a, b string) string {
+	if a == "" || b == "" {
+		return ""
+	}
+	return "; " + b
+}
+
+// drawStatus writes the second line: the pause, else the gravest trouble, else a summary.
+func (v view) drawStatus(p grid.Pane) {
+	if v.m.paused {
+		x := p.Text(0, 0, theme.Notice, " PAUSED ")
+		text := " at " + v.m.pausedAt.Local().Format("15:04:05") + ", behind by " + figure.Span(v.f.Now.Sub(v.m.pausedAt)) + "; recording goes on"
+		if v.s != nil && (v.s.info.Recording == sessions.RecorderDied || v.s.info.Recording == sessions.NotStored || v.s.info.Recording == sessions.Saved) {
+			text = strings.TrimSuffix(text, "; recording goes on")
+		}
+		x = p.Text(x, 0, theme.Plain, grid.Cut(text, p.W()-x))
+		p.Text(x+2, 0, theme.Key, "space")
+		p.Text(x+8, 0, theme.Dim, "goes on")
+		return
+	}
+	list := v.troubles()
+	if len(list) > 0 {
+		t := list[0]
+		x := p.Text(0, 0, t.ink, " "+t.badge+" ")
+		tail := ""
+		if n := len(list) - 1; n > 0 {
+			tail = " +" + itoa(n) + " more: " + strings.ToLower(list[1].badge)
+		}
+		room := p.W() - x - 2 - grid.Width(t.hint) - grid.Width(tail)
+		x = p.Text(x+1, 0, theme.Strong, grid.Cut(t.text, max(room, 10)))
+		if t.hint != "" {
+			x = p.Text(x, 0, theme.Key, "  "+t.hint)
+		}
+		p.Text(x, 0, theme.Dim, grid.Cut(tail, p.W()-x))
+		return
+	}
+	parts := fit(v.summary(), p.W()-2, 3)
+	drawParts(p, 1, 0, parts, 3)
+}
+
+// summary is the quiet second line.
+func (v view) summary() []part {
+	s := v.s
+	if s == nil || s.at.IsZero() {
+		return nil
+	}
+	val := func(rank int, label, text string, ink theme.Ink) part {
+		return part{rank, []span{{label + " ", theme.Dim}, {text, ink}}}
+	}
+	var out []part
+	if _, ok := s.chosen(); ok {
+		run, wait, kv := s.one("running"), s.one("waiting"), s.one("kv")
+		text := run.Text(figure.Whole)
+		if l := s.number("max_num_seqs"); l.OK {
+			text += "/" + figure.Whole(l.V)
+		}
+		ink := theme.Plain
+		if wait.OK && wait.V > 0 {
+			ink = theme.Warn
+		}
+		out = append(out, val(1, "running", text, theme.Plain), val(1, "waiting", wait.Text(figure.Whole), ink), val(2, "KV", kv.Text(figure.Percent), inkOver(kv, kvHigh)))
+		out = append(out, val(3, "decode", s.one("decode").Text(figure.Count)+" tok/s", theme.Plain), val(5, "prefill", s.one("prefill").Text(figure.Count)+" tok/s", theme.Plain))
+		b := bucketsOf(s.values["ttft_buckets"])
+		if total(b) > 0 {
+			out = append(out, val(4, "TTFT p95", v.bound(b, .95), theme.Plain))
+		} else {
+			out = append(out, val(6, "TTFT", "no requests in "+figure.Ago(s.window), theme.Dim))
+		}
+	}
+	if g, ok := v.gpuAt(); ok {
+		p, l := s.pair("gpu_power", "gpu", itoa(g.index)), s.metric("DCGM_FI_DEV_ENFORCED_POWER_LIMIT", "gpu", itoa(g.index))
+		if r := p.Div(l); r.OK {
+			out = append(out, val(6, "GPU power", figure.Percent(r.V)+" of limit", inkOver(r, 0.95)))
+		}
+	}
+	out = append(out, val(7, "CPU", s.one("cpu").Text(figure.Percent), theme.Plain))
+	if e, ok := s.chosen(); ok {
+		if t, ok := s.target(e.dialect, e.instance); ok {
+			out = append(out, val(8, "scraped every", figure.Ago(t.Every)+", "+figure.Seconds(t.Took.Seconds())+" each", theme.Plain))
+		}
+	}
+	return out
+}
+
+func inkOver(v figure.Value, limit float64) theme.Ink {
+	if v.OK && v.V >= limit {
+		return theme.Warn
+	}
+	return theme.Plain
+}

@@ -1,0 +1,246 @@
+package ui
+
+import (
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
+	"github.com/charmbracelet/x/ansi"
+
+	"pitwall/ui/grid"
+	"pitwall/ui/keys"
+	"pitwall/ui/live"
+	"pitwall/ui/screen"
+	"pitwall/ui/theme"
+)
+
+// Model is the root: it keeps the size, the time, the theme, and the boxes on top of its screen.
+type Model struct {
+	opts   Options
+	env    environ
+	now    func() time.Time
+	screen screen.Screen
+	boxes  []screen.Overlay
+
+	w, h    int
+	at      time.Time
+	profile colorprofile.Profile
+	dark    bool
+	theme   *theme.Theme
+
+	said      screen.Say
+	saidUntil time.Time
+
+	// revision counts what could change the picture. View is called after every message, also after those that change
+	// nothing, so the picture is kept for as long as the revision stands.
+	revision uint64
+	picture  struct {
+		revision uint64
+		text     string
+	}
+}
+
+// New makes a console with the live screen on it. It is a tea.Model.
+func New(o Options) *Model {
+	m := &Model{opts: o, env: newEnviron(o.Environ), now: o.Now, dark: o.Config.Theme != "light", profile: colorprofile.TrueColor, revision: 1}
+	if m.now == nil {
+		m.now = time.Now
+	}
+	m.at = m.now()
+	m.opts.Config.ASCII = o.Config.ASCII || m.env.asciiOnly()
+	m.opts.Config.NoColor = o.Config.NoColor || m.env.noColor()
+	m.screen = live.New(live.Options{Reader: o.Reader, Actions: o.Actions, Engine: o.Engine, Tried: o.Tried, Now: m.at})
+	m.restyle()
+	return m
+}
+
+func (m *Model) restyle() {
+	p := m.profile
+	if m.opts.Config.NoColor {
+		p = colorprofile.ASCII
+	}
+	m.theme = theme.New(theme.Options{Dark: m.dark, Profile: p})
+	m.revision++
+}
+
+// beat is the root's clock.
+type beat struct{}
+
+// period is the time between two beats.
+const period = time.Second
+
+func (m *Model) nextBeat() tea.Cmd {
+	return tea.Tick(period, func(time.Time) tea.Msg { return beat{} })
+}
+
+// Init implements tea.Model.
+func (m *Model) Init() tea.Cmd {
+	cmds := []tea.Cmd{m.screen.Init(), m.nextBeat()}
+	if t := m.opts.Config.Theme; (t == "" || t == "auto") && !m.opts.Config.NoColor && m.env.answers() {
+		cmds = append(cmds, tea.RequestBackgroundColor)
+	}
+	if m.env.overSSH() && m.env.answers() && !m.opts.Config.NoSync {
+		// Bubble Tea doesn't even ask for synchronized output over SSH. Terminals that don't know the mode ignore it.
+		cmds = append(cmds, func() tea.Msg { return tea.ModeReportMsg{Mode: ansi.ModeSynchronizedOutput, Value: ansi.ModeReset} })
+	}
+	if m.env.overSSH() && m.env.answers() && !m.opts.Config.NoColor {
+		// SSH doesn't forward COLORTERM: ask the terminal itself whether it has all colours.
+		cmds = append(cmds, tea.RequestCapability("RGB"), tea.RequestCapability("Tc"))
+	}
+	return tea.Batch(cmds...)
+}
+
+// Update implements tea.Model.
+func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.w, m.h = msg.Width, msg.Height
+		m.revision++
+		return m, m.screen.Update(screen.Size{W: m.w, H: m.h})
+	case tea.ColorProfileMsg:
+		if m.profile != msg.Profile {
+			m.profile = msg.Profile
+			m.restyle()
+		}
+		return m, nil
+	case tea.BackgroundColorMsg:
+		if t := m.opts.Config.Theme; (t == "" || t == "auto") && m.dark != msg.IsDark() {
+			m.dark = msg.IsDark()
+			m.restyle()
+		}
+		return m, nil
+	case beat:
+		m.at = m.now()
+		m.revision++
+		return m, tea.Batch(m.nextBeat(), m.screen.Update(screen.Tick{Now: m.at}))
+	case tea.ResumeMsg:
+		m.at = m.now()
+		m.revision++
+		return m, m.screen.Update(screen.Resumed{Now: m.at})
+	case screen.Open:
+		m.boxes = append(m.boxes, msg.Overlay)
+		m.revision++
+		return m, nil
+	case screen.Say:
+		m.said, m.saidUntil = msg, m.at.Add(5*time.Second)
+		if msg.Bad {
+			m.saidUntil = m.at.Add(15 * time.Second)
+		}
+		m.revision++
+		return m, nil
+	case tea.KeyPressMsg:
+		m.revision++
+		return m, m.key(msg)
+	case tea.PasteMsg:
+		if n := len(m.boxes); n > 0 {
+			m.revision++
+			return m, m.box(msg)
+		}
+		return m, nil
+	case tea.MouseClickMsg:
+		if msg.Button != tea.MouseLeft || len(m.boxes) > 0 {
+			return m, nil
+		}
+		m.revision++
+		return m, m.screen.Click(msg.X, msg.Y)
+	case tea.MouseWheelMsg:
+		k := tea.KeyPressMsg{Code: tea.KeyDown}
+		if msg.Button == tea.MouseWheelUp {
+			k.Code = tea.KeyUp
+		}
+		m.revision++
+		return m, m.key(k)
+	case tea.EnvMsg, tea.ModeReportMsg, tea.CapabilityMsg, tea.KeyReleaseMsg, tea.MouseReleaseMsg, tea.MouseMotionMsg, tea.FocusMsg, tea.BlurMsg:
+		return m, nil
+	}
+	m.revision++
+	return m, m.screen.Update(msg)
+}
+
+// key gives a key to the topmost box, or does what the screen's bindings say.
+func (m *Model) key(msg tea.KeyPressMsg) tea.Cmd {
+	name := msg.String()
+	switch {
+	case name == "ctrl+c":
+		return tea.Quit
+	case name == "ctrl+z":
+		return tea.Suspend
+	case len(m.boxes) > 0:
+		return m.box(msg)
+	}
+	m.said = screen.Say{}
+	b, ok := keys.Find(m.screen.Keys(), name)
+	if !ok {
+		return nil
+	}
+	if why := b.Reason(); why != "" {
+		m.said, m.saidUntil = screen.Say{Text: b.Label() + ": not now, " + why}, m.at.Add(5*time.Second)
+		return nil
+	}
+	return b.Run(name)
+}
+
+// box gives a message to the topmost box.
+func (m *Model) box(msg tea.Msg) tea.Cmd {
+	n := len(m.boxes) - 1
+	cmd, closed := m.boxes[n].Key(msg)
+	if closed {
+		m.boxes = m.boxes[:n]
+	}
+	return cmd
+}
+
+// View implements tea.Model.
+func (m *Model) View() tea.View {
+	if m.picture.revision != m.revision {
+		m.picture.revision, m.picture.text = m.revision, m.draw()
+	}
+	v := tea.NewView(m.picture.text)
+	v.AltScreen = true
+	v.WindowTitle = grid.Clean(m.screen.Title())
+	if m.opts.Config.Mouse {
+		v.MouseMode = tea.MouseModeCellMotion
+	}
+	return v
+}
+
+// draw makes the picture.
+func (m *Model) draw() string {
+	if m.w <= 0 || m.h <= 0 {
+		return ""
+	}
+	c := grid.New(m.w, m.h)
+	f := screen.Frame{Now: m.at, Theme: m.theme, ASCII: m.opts.Config.ASCII}
+	p := c.Pane()
+	m.screen.Draw(p, f)
+	for i, b := range m.boxes {
+		if i == 0 {
+			c.Fade(theme.Faint)
+		}
+		w, h := b.Size(m.w, m.h)
+		w, h = min(max(w, 10), m.w), min(max(h, 3), m.h)
+		b.Draw(p.Sub((m.w-w)/2, (m.h-h)/2, w, h), f)
+	}
+	if n := len(m.boxes); n > 0 {
+		m.hint(p, m.boxes[n-1])
+	} else if m.said.Text != "" && m.at.Before(m.saidUntil) {
+		ink := theme.Badge
+		if m.said.Bad {
+			ink = theme.Alarm
+		}
+		text := " " + grid.Cut(strings.Join(strings.Fields(grid.Clean(m.said.Text)), " "), m.w-6) + " "
+		p.Text(2, m.h-1, ink, text)
+	}
+	return c.String(m.theme, m.opts.Config.ASCII)
+}
+
+// hint writes the topmost box's keys on the last line.
+func (m *Model) hint(p grid.Pane, b screen.Overlay) {
+	p.Line(0, m.h-1, m.w, theme.Plain, ' ')
+	x := 2
+	for _, h := range b.Hint() {
+		x = p.Text(x, m.h-1, theme.Key, h[0])
+		x = p.Text(x, m.h-1, theme.Dim, " "+h[1]) + 2
+	}
+}
