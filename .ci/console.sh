@@ -12,11 +12,11 @@
 #   console_screen                  print the screen; console_print leaves out the empty lines at its end
 #   console_close                   end everything
 #
-# The tmux server is this script's own (tmux -L), started without a configuration file.
+# The tmux server is this script's own (tmux -S), started without a configuration file.
 console_dir=$(mktemp -d)
-console_socket=pitwall-ci-$$
+console_socket=$console_dir/tmux
 
-tm() { tmux -L "$console_socket" -f /dev/null "$@"; }
+tm() { tmux -S "$console_socket" -f /dev/null "$@"; }
 
 console_open() {
   local size=$1 line

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -124,7 +125,7 @@ func TestGolden(t *testing.T) {
 		{"nothing", 1, 80, 24, nil}, {"died", 1, 80, 24, nil}, {"notstored", 1, 160, 45, nil}, {"simulated", 1, 80, 24, []string{"2"}}, {"", 1, 160, 45, []string{"?"}},
 		{"", 1, 160, 45, []string{"5"}}, {"", 8, 160, 45, []string{"g"}}, {"", 1, 80, 24, []string{"space"}},
 	} {
-		t.Run(fmt.Sprintf("%s-%dgpu-%dx%d%s", tc.name, tc.gpus, tc.w, tc.h, strings.Join(tc.keys, "")), func(t *testing.T) {
+		t.Run(strings.ReplaceAll(fmt.Sprintf("%s-%dgpu-%dx%d-%s", cmp.Or(tc.name, "busy"), tc.gpus, tc.w, tc.h, cmp.Or(strings.Join(tc.keys, ""), "nokey")), "?", "help"), func(t *testing.T) {
 			s := staged.Busy(clock, tc.gpus)
 			if tc.gpus == 0 {
 				s.FactsNow["gpu/status"] = "no NVIDIA driver: libnvidia-ml.so.1 not found"
@@ -155,7 +156,8 @@ var nasty = []string{
 func TestNothingFromOutsideLeavesItsPlace(t *testing.T) {
 	for i, name := range nasty {
 		for _, size := range [][2]int{{1, 1}, {20, 3}, {40, 10}, {60, 15}, {80, 24}, {100, 30}, {131, 33}, {132, 24}, {160, 45}, {200, 50}, {300, 80}} {
-			for _, gpus := range []int{0, 1, 8} {
+			{
+				gpus := []int{0, 1, 8}[(i+size[0])%3]
 				w, h := size[0], size[1]
 				s := staged.Busy(clock, gpus)
 				for k := range s.FactsNow {
@@ -185,8 +187,8 @@ func TestNothingFromOutsideLeavesItsPlace(t *testing.T) {
 
 func TestEverySceneFitsEverySize(t *testing.T) {
 	for _, scene := range []string{"noengine", "starting", "stalled", "noanswer", "died", "notstored", "nothing", "simulated", "idle"} {
-		for w := 58; w <= 200; w += 7 {
-			for h := 13; h <= 60; h += 5 {
+		for w := 58; w <= 200; w += 19 {
+			for h := 13; h <= 60; h += 11 {
 				s := staged.Busy(clock, w%3)
 				staged.Scene(s, scene)
 				m := console(t, s, w, h)
@@ -242,7 +244,10 @@ func TestKeys(t *testing.T) {
 // marker records the notes it is given.
 type marker struct{ notes []string }
 
-func (a *marker) Mark(_ context.Context, note string) error { a.notes = append(a.notes, note); return nil }
+func (a *marker) Mark(_ context.Context, note string) error {
+	a.notes = append(a.notes, note)
+	return nil
+}
 func (a *marker) HandOver(context.Context) (sessions.Reader, error) {
 	return nil, context.DeadlineExceeded
 }

@@ -33,7 +33,7 @@ func (p *program) sessions() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "sessions",
 		Short:   "What has been recorded",
-		Example: "pitwall sessions\npitwall sessions export 20261124-231800-7f3a /tmp/copy.pitwall",
+		Example: "pitwall sessions\npitwall sessions export 20261124-231800-7f3a copy.pitwall",
 		Args:    cobra.NoArgs,
 		RunE: p.run(func(cmd *cobra.Command, _ []string) error {
 			c, _, err := p.settings(cmd)

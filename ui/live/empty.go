@@ -74,10 +74,7 @@ func (v view) drawNoEngine(p grid.Pane) {
 		add(theme.Dim, reason)
 		gap()
 		for _, pr := range v.processes() {
-			name := strings.TrimPrefix(pr.title, "VLLM::")
-			if name == "" {
-				name = pr.role
-			}
+			name := pr.name()
 			add(theme.Plain, grid.Cut(name, 16)+strings.Repeat(" ", max(17-grid.Width(grid.Cut(name, 16)), 1))+join("CPU "+pr.cpu.Text(figure.Percent)+" of a core", "RSS "+pr.rss.Text(figure.Bytes), "pid "+pr.pid))
 			if len(lines) > p.H()-3 {
 				break

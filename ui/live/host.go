@@ -62,12 +62,14 @@ func hostHeading(v view, w int) string {
 func drawHost(v view, p grid.Pane, g geometry) {
 	rows := hostRows(v)
 	procs := v.processes()
-	if !v.m.snap.hostWide(p.W(), v.m.w) && v.m.w < wideFrom {
-		// No chart in one column: the numbers take the width, two beside each other.
+	if v.m.w < wideFrom {
+		// No chart in one column: the numbers take the width, two beside each other, and the processes a table below.
 		w := (p.W() - 1) / 2
 		left := min((len(rows)+1)/2, p.H())
-		if p.H() > left+1 {
-			left = p.H() - min(len(procs)+1, p.H()-3)
+		if p.H() >= 5 {
+			left = max(p.H()-max(len(procs), 1)-1, 2)
+		} else {
+			rows = slices.Insert(rows, min(2, len(rows)), v.busiest(procs, 2)...)
 		}
 		drawRows(p.Sub(0, 0, w, left), rows[:min(len(rows), left)])
 		if len(rows) > left {
@@ -116,8 +118,16 @@ func drawHost(v view, p grid.Pane, g geometry) {
 	v.drawProcesses(p.Sub(0, h, p.W(), table), procs)
 }
 
-// hostWide tells whether the box spans the whole of a wide screen.
-func (s *snapshot) hostWide(w, screen int) bool { return screen >= wideFrom && w >= screen-4 }
+// busiest gives the n processes that use most CPU as rows, where there is no room for their table.
+func (v view) busiest(list []process, n int) []row {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b process) int { return cmp.Compare(b.cpu.V, a.cpu.V) })
+	var out []row
+	for _, p := range list[:min(n, len(list))] {
+		out = append(out, row{label: p.name(), value: p.cpu.Text(figure.Percent), note: "of a core · " + p.rss.Text(figure.Bytes)})
+	}
+	return out
+}
 
 func hostRows(v view) []row {
 	s := v.s
@@ -149,7 +159,7 @@ func hostRows(v view) []row {
 	core := s.one("core")
 	r = row{label: "core", value: core.Text(figure.Percent), note: "busiest", right: v.most("core", figure.Percent), glyph: '█', key: theme.D.Crest()}
 	if c := s.metric("pitwall_cpu_busiest_core"); c.OK {
-		r.note = "busiest (" + figure.Whole(c.V) + ")"
+		r.label = "core " + figure.Whole(c.V)
 	}
 	rows = append(rows, r)
 
@@ -311,6 +321,15 @@ type process struct {
 	started                        time.Time
 }
 
+// name is the process's own title, or its role.
+func (p process) name() string {
+	name := strings.TrimPrefix(p.title, "VLLM::")
+	if name == "" {
+		name = strings.TrimSpace(p.role + " " + p.rank)
+	}
+	return name
+}
+
 var roleOrder = []string{"serve", "api_server", "dp_coordinator", "engine_core", "worker"}
 
 // processes lists the engines' processes: those of the chosen engine first, then by role.
@@ -395,14 +414,7 @@ func (v view) drawProcesses(p grid.Pane, list []process) {
 			p.Text(2, y, theme.Dim, "and "+itoa(len(list)-i)+" more: 6 shows all")
 			return
 		}
-		name := strings.TrimPrefix(pr.title, "VLLM::")
-		if name == "" {
-			name = pr.role
-			if pr.rank != "" {
-				name += " " + pr.rank
-			}
-		}
-		p.Text(2, y, theme.Plain, grid.Cut(name, max(left-3, 0)))
+		p.Text(2, y, theme.Plain, grid.Cut(pr.name(), max(left-3, 0)))
 		x := left
 		for _, c := range cols {
 			ink := theme.Plain

@@ -132,7 +132,7 @@ func (p *Plan) narrow(s Shape) {
 	}
 	parts := []part{{"queue", 3, 3, 20, 9}, {"latency", 3, 4, 20, 8}, {"throughput", 2, 3, 20, 5}, {"cache", 2, 3, 14, 6}}
 	if !s.Engine {
-		parts = []part{{"engine", 6, 12, 40, 9}}
+		parts = []part{{"engine", 11, 14, 40, 9}}
 	}
 	strip := 0
 	if s.GPUs > 0 {

@@ -104,7 +104,7 @@ func TestScenes(t *testing.T) {
 		{"starting", 1, []string{"STARTING", "is starting for 10m00s", "process 4211 found, port closed", "RSS 1.4 GiB", "EngineCore"}, []string{"¹queue"}},
 		{"stalled", 1, []string{"✗ STALLED", "41 running, no token counter moved for 14 s", "ongoing, 14s", "¹queue"}, nil},
 		{"noanswer", 1, []string{"✗ NO ANSWER", "connection refused", "12s old", "engine:running", "—"}, nil},
-		{"died", 1, []string{"RECORDER DIED", "pid 3911 is gone", "R goes on recording here", "R take over"}, []string{"● REC"}},
+		{"died", 1, []string{"RECORDER DIED", "pid 3911 is gone, nothing recorded since 00:16:45", "R records here", "R take over"}, []string{"● REC"}},
 		{"notstored", 1, []string{"NOT STORED", "disk full: 12 MB needed, 0 free; what you see is in memory only"}, []string{"● REC"}},
 		{"nothing", 1, []string{"nothing recorded yet"}, []string{"¹queue"}},
 		{"simulated", 1, []string{" SIMULATED "}, nil},

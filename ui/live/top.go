@@ -223,7 +223,7 @@ func (v view) troubles() []trouble {
 	in := s.info
 	switch in.Recording {
 	case sessions.RecorderDied:
-		out = append(out, trouble{"RECORDER DIED", theme.Alarm, "pid " + itoa(in.PID) + " is gone: nothing is recorded since " + s.at.Local().Format("15:04:05"), "R goes on recording here"})
+		out = append(out, trouble{"RECORDER DIED", theme.Alarm, "pid " + itoa(in.PID) + " is gone, nothing recorded since " + s.at.Local().Format("15:04:05"), "R records here"})
 	case sessions.NotStored:
 		out = append(out, trouble{"NOT STORED", theme.Notice, in.Trouble + why2(in.Trouble, "what you see is in memory only"), ""})
 	default:
@@ -314,7 +314,7 @@ func (v view) drawStatus(p grid.Pane) {
 		if n := len(list) - 1; n > 0 {
 			tail = " +" + itoa(n) + " more: " + strings.ToLower(list[1].badge)
 		}
-		room := p.W() - x - 2 - grid.Width(t.hint) - grid.Width(tail)
+		room := p.W() - x - 4 - grid.Width(t.hint) - grid.Width(tail)
 		x = p.Text(x+1, 0, theme.Strong, grid.Cut(t.text, max(room, 10)))
 		if t.hint != "" {
 			x = p.Text(x, 0, theme.Key, "  "+t.hint)
