@@ -153,8 +153,5 @@ func FuzzTextStaysInItsCells(f *testing.F) {
 		if n := grid.Width(grid.Cut(s, 7)); n > 7 {
 			t.Fatalf("Cut(%q, 7) is %d wide", s, n)
 		}
-		if n := grid.Width(grid.CutLeft(s, 7)); n > 7 {
-			t.Fatalf("CutLeft(%q, 7) is %d wide", s, n)
-		}
 	})
 }

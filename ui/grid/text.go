@@ -97,27 +97,6 @@ func Cut(s string, w int) string {
 // Pad gives s with blanks behind it, w cells wide, or s itself if it is wider.
 func Pad(s string, w int) string { return s + strings.Repeat(" ", max(w-Width(s), 0)) }
 
-// CutLeft gives s in at most w cells, leaving out its beginning.
-func CutLeft(s string, w int) string {
-	if Width(s) <= w {
-		return s
-	}
-	if w <= 0 {
-		return ""
-	}
-	rs := []rune(s)
-	n, i := 0, len(rs)
-	for i > 0 {
-		_, cw := clean(rs[i-1])
-		if n+max(cw, 0) > w-1 {
-			break
-		}
-		n += max(cw, 0)
-		i--
-	}
-	return "…" + string(rs[i:])
-}
-
 // Wrap breaks s into lines of at most w cells, at blanks where it can.
 func Wrap(s string, w int) []string {
 	if w <= 0 {

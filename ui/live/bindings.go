@@ -240,13 +240,11 @@ func (m *Model) move(by int) {
 
 func (m *Model) chooseGPU() tea.Cmd {
 	var items []overlay.Item
-	v := m.viewNow(screen.Frame{Now: m.now})
 	for _, g := range m.snap.gpus {
 		i := itoa(g.index)
 		note := join(m.snap.pair("gpu_util", "gpu", i).Text(figure.Whole)+" % kernel-active", m.snap.pair("gpu_power", "gpu", i).Text(figure.Whole)+" W", g.engine)
 		items = append(items, overlay.Item{Name: "GPU " + i + "  " + strings.TrimPrefix(g.name, "NVIDIA "), Note: note})
 	}
-	_ = v
 	return open(overlay.NewList("which GPU", items, m.gpu, func(i int) tea.Cmd { m.gpu = i; return nil }))
 }
 

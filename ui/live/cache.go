@@ -42,14 +42,12 @@ func drawCache(v view, p grid.Pane, g geometry) {
 func cacheRows(v view) []row {
 	s := v.s
 	kv := s.one("kv")
-	used := row{label: "used", value: kv.Text(figure.Percent), ink: theme.Strong, right: v.most("kv", figure.Percent), gauge: kv, gaugeInk: theme.A.Crest(), glyph: '█', key: theme.A.Crest()}
+	used := row{label: "used", query: "kv", value: kv.Text(figure.Percent), ink: theme.Strong, right: v.most("kv", figure.Percent), gauge: kv, gaugeInk: theme.A.Crest(), glyph: '█', key: theme.A.Crest()}
 	switch {
 	case kv.OK && kv.V >= kvFull:
 		used.ink, used.gaugeInk, used.note, used.noteInk = theme.Bad, theme.X.Crest(), "FULL", theme.Bad
 	case kv.OK && kv.V >= kvHigh:
 		used.ink, used.gaugeInk, used.note, used.noteInk = theme.Warn, theme.W.Crest(), "high", theme.Warn
-	case !kv.OK:
-		used.note = s.why("engine:kv_usage")
 	}
 	rows := []row{used}
 	tokens, blocks, size := s.number("kv_tokens"), s.number("num_gpu_blocks"), s.number("block_size")
@@ -68,7 +66,7 @@ func cacheRows(v view) []row {
 		rows = append(rows, row{label: "tokens", value: figure.Absent, note: why(s, "engine/kv_tokens", "size not told")})
 	}
 	hit := s.one("hit")
-	rows = append(rows, row{label: "prefix hit", value: hit.Text(figure.Percent), note: hitNote(v, hit)})
+	rows = append(rows, row{label: "prefix hit", query: "hit", value: hit.Text(figure.Percent), note: hitNote(v, hit)})
 	if blocks.OK {
 		note := "of " + figure.Count(blocks.V)
 		if size.OK {
@@ -76,7 +74,7 @@ func cacheRows(v view) []row {
 		}
 		rows = append(rows, row{label: "blocks", value: share(blocks).Text(figure.Count), note: note})
 	}
-	rows = append(rows, rateRow("preempted", s.one("preemptions"), v.most("preemptions", figure.Rate), theme.Warn))
+	rows = append(rows, rateRow("preempted", "preemptions", s.one("preemptions"), v.most("preemptions", figure.Rate), theme.Warn))
 	if c := s.number("kv_max_concurrency"); c.OK {
 		note := "× max_model_len"
 		if l := s.number("max_model_len"); l.OK {
@@ -87,7 +85,7 @@ func cacheRows(v view) []row {
 	if t := s.fact("cache_dtype"); t != "" {
 		rows = append(rows, row{label: "dtype", value: grid.Cut(t, valueW), note: prefixNote(s)})
 	}
-	return rows
+	return s.explain(rows)
 }
 
 func hitNote(v view, hit figure.Value) string {
@@ -96,6 +94,9 @@ func hitNote(v view, hit figure.Value) string {
 	}
 	if v.s.fact("prefix_caching") == "False" || v.s.fact("prefix_caching") == "false" {
 		return "prefix caching is off"
+	}
+	if !v.s.one("kv").OK {
+		return ""
 	}
 	return "no prompts in " + figure.Ago(v.s.window)
 }

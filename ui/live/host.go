@@ -124,7 +124,7 @@ func (v view) busiest(list []process, n int) []row {
 	slices.SortStableFunc(list, func(a, b process) int { return cmp.Compare(b.cpu.V, a.cpu.V) })
 	var out []row
 	for _, p := range list[:min(n, len(list))] {
-		out = append(out, row{label: p.name(), value: p.cpu.Text(figure.Percent), note: "of a core · " + p.rss.Text(figure.Bytes)})
+		out = append(out, row{label: p.name(), value: p.cpu.Text(figure.Percent), note: "of core · " + p.rss.Text(figure.Bytes)})
 	}
 	return out
 }

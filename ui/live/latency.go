@@ -127,7 +127,12 @@ func (v view) drawPhase(p grid.Pane, ph phase, cw int, mark theme.Ink) {
 	}
 	p.Text(2, 0, theme.Dim, ph.name)
 	if len(b) == 0 {
-		p.Right(p.W(), 0, theme.Faint, grid.Cut(figure.Absent+" "+v.s.why("engine:"+ph.id+"_buckets"), p.W()-9))
+		p.Right(p.W(), 0, theme.Faint, grid.Cut(strings.TrimSpace(figure.Absent+" "+v.s.whyQuery(ph.id+"_buckets")), p.W()-9))
+		return
+	}
+	if total(b) == 0 && ph.id != phases[0].id && total(bucketsOf(v.s.values[phases[0].id+"_buckets"])) == 0 {
+		// The first line has said it.
+		p.Right(p.W(), 0, theme.Faint, figure.Absent)
 		return
 	}
 	if total(b) == 0 {
@@ -181,7 +186,7 @@ func latencyRows(v view) []row {
 		r := row{label: ph.name, value: v.s.one(ph.id + "_mean").Text(figure.Seconds), ink: theme.Strong}
 		switch {
 		case len(b) == 0:
-			r.note = v.s.why("engine:" + ph.id + "_buckets")
+			r.note = v.s.whyQuery(ph.id + "_buckets")
 		case total(b) == 0:
 			r.value, r.note = figure.Absent, "no requests in "+figure.Ago(v.s.window)
 		default:

@@ -101,13 +101,20 @@ func (p *Plan) wide(s Shape) {
 		if b.ids[0] == "host" && strip {
 			p.Rows = append(p.Rows, Rect{0, y, p.W, 1})
 			p.Strip = Box{Rect: Rect{1, y, p.W - 2, 1}, Panel: "gpu", TitleX: 1, TitleW: p.W - 2}
-			p.Cuts = append(p.Cuts, Rect{0, y, 1, 1}, Rect{p.W - 1, y, 1, 1})
+			if s.Engine {
+				// The right column's charts end here, and so does the strip: the rest of the line is their time axis.
+				p.Strip.W, p.Strip.TitleW = left.W, left.W
+				p.Axes = append(p.Axes, Rect{X: right.X, Y: y, W: right.W})
+			}
 			y++
 		}
 		p.Rows = append(p.Rows, Rect{0, y, p.W, 1})
 		if b.ids[0] == "events" {
 			// The line above the events is the time axis of the charts over it.
-			p.Axes = append(p.Axes, Rect{X: left.X, Y: y, W: left.W}, Rect{X: right.X, Y: y, W: right.W})
+			p.Axes = append(p.Axes, Rect{X: left.X, Y: y, W: left.W})
+			if !strip {
+				p.Axes = append(p.Axes, Rect{X: right.X, Y: y, W: right.W})
+			}
 			p.Boxes = append(p.Boxes, Box{Rect: Rect{1, y + 1, p.W - 2, heights[i]}, Panel: "events", TitleX: 1, TitleW: p.W - 2})
 		} else if b.ids[1] == "" {
 			p.Boxes = append(p.Boxes, Box{Rect: Rect{1, y + 1, p.W - 2, heights[i]}, Panel: b.ids[0], TitleX: 1, TitleW: p.W - 2})

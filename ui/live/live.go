@@ -14,7 +14,6 @@ import (
 
 	"pitwall/probes"
 	"pitwall/sessions"
-	"pitwall/ui/keys"
 	"pitwall/ui/screen"
 )
 
@@ -124,6 +123,3 @@ func (m *Model) restart() tea.Cmd {
 }
 
 var _ screen.Screen = (*Model)(nil)
-
-// window lengths and names come from windows; Keys is in keys.go.
-var _ = keys.Binding{}

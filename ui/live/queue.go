@@ -52,14 +52,14 @@ func queueRows(v view) []row {
 	s := v.s
 	running, waiting := s.one("running"), s.one("waiting")
 	limit := s.number("max_num_seqs")
-	r := row{label: "running", value: running.Text(figure.Whole), ink: theme.Strong, right: v.most("running", figure.Whole), glyph: '█', key: theme.A.Crest()}
+	r := row{label: "running", query: "running", value: running.Text(figure.Whole), ink: theme.Strong, right: v.most("running", figure.Whole), glyph: '█', key: theme.A.Crest()}
 	if limit.OK {
 		r.note = "of " + figure.Whole(limit.V)
 		if running.OK && running.V >= limit.V {
 			r.note, r.noteInk = r.note+" FULL", theme.Warn
 		}
 	}
-	w := row{label: "waiting", value: waiting.Text(figure.Whole), ink: theme.Strong, right: v.most("waiting", figure.Whole), glyph: '▒', key: theme.B.Crest()}
+	w := row{label: "waiting", query: "waiting", value: waiting.Text(figure.Whole), ink: theme.Strong, right: v.most("waiting", figure.Whole), glyph: '▒', key: theme.B.Crest()}
 	if waiting.OK && waiting.V > 0 {
 		w.ink = theme.Warn
 		var why []string
@@ -71,8 +71,8 @@ func queueRows(v view) []row {
 		w.note = strings.Join(why, ", ")
 	}
 	pre := s.one("preemptions")
-	rows := []row{r, w, rateRow("preempted", pre, v.most("preemptions", figure.Rate), theme.Warn)}
-	done := row{label: "finished", ink: theme.Plain}
+	rows := []row{r, w, rateRow("preempted", "preemptions", pre, v.most("preemptions", figure.Rate), theme.Warn)}
+	done := row{label: "finished", query: "finished", ink: theme.Plain}
 	fin := s.labelled("finished", "finished_reason")
 	sum := math.NaN()
 	var parts []string
@@ -88,24 +88,17 @@ func queueRows(v view) []row {
 	done.value = figure.Of(sum).Text(func(f float64) string { return figure.Rate(f) + "/s" })
 	done.note = strings.Join(parts, ", ")
 	rows = append(rows, done)
-	rows = append(rows, rateRow("errors", s.one("errors"), "", theme.Bad), rateRow("rejected", s.one("rejections"), "", theme.Warn))
+	rows = append(rows, rateRow("errors", "errors", s.one("errors"), "", theme.Bad), rateRow("rejected", "rejections", s.one("rejections"), "", theme.Warn))
 	if v.m.zoom >= 0 {
 		a := s.one("aborts")
-		rows = append(rows, row{label: "aborted", value: a.Text(figure.Whole), note: "since start, estimate: first tokens − finishes − running"})
+		rows = append(rows, row{label: "aborted", value: a.Text(figure.Whole), query: "aborts", note: "since start, estimated"})
 	}
-	if !running.OK {
-		for i := range rows {
-			if rows[i].note == "" {
-				rows[i].note = s.why("engine:running")
-			}
-		}
-	}
-	return rows
+	return s.explain(rows)
 }
 
 // rateRow is a rate that should be zero: quiet then, in ink otherwise.
-func rateRow(label string, value figure.Value, most string, ink theme.Ink) row {
-	r := row{label: label, value: value.Text(func(f float64) string { return figure.Rate(f) + "/s" }), right: most}
+func rateRow(label, query string, value figure.Value, most string, ink theme.Ink) row {
+	r := row{label: label, query: query, value: value.Text(func(f float64) string { return figure.Rate(f) + "/s" }), right: most}
 	if value.OK && value.V > 0 {
 		r.ink = ink
 	}

@@ -16,6 +16,8 @@ type row struct {
 	// noteInk is Dim unless it is set.
 	noteInk theme.Ink
 	right   string
+	// query is the id of the query whose reason stands here when the value is absent.
+	query string
 	// key is the ink of the mark that ties the row to its line in the chart, 0 for none; glyph is the mark.
 	key   theme.Ink
 	glyph rune

@@ -12,6 +12,7 @@ import (
 	"pitwall/probes"
 	"pitwall/sessions"
 	"pitwall/ui/figure"
+	"pitwall/ui/theme"
 )
 
 // snapshot is everything one tick's questions answered. It is never changed once it is made.
@@ -163,6 +164,34 @@ func (s *snapshot) why(name string, want ...string) string {
 		}
 	}
 	return best
+}
+
+// whyQuery gives the reason for an empty answer: that of the first metric in its expression that is known to be absent.
+func (s *snapshot) whyQuery(id string) string {
+	if s == nil {
+		return ""
+	}
+	expr := s.exprs[id]
+	best, reason := len(expr), ""
+	for name, r := range s.absent {
+		if i := strings.Index(expr, name); i >= 0 && (i < best || i == best && r < reason) {
+			best, reason = i, r
+		}
+	}
+	return reason
+}
+
+// explain puts the reason beside values that are not there.
+func (s *snapshot) explain(rows []row) []row {
+	for i, r := range rows {
+		if r.query == "" || r.value != figure.Absent {
+			continue
+		}
+		if reason := s.whyQuery(r.query); reason != "" {
+			rows[i].note, rows[i].noteInk, rows[i].right, rows[i].gauge = reason, theme.Faint, "", figure.Value{}
+		}
+	}
+	return rows
 }
 
 // target gives the source of a job, and of an instance if that isn't empty.

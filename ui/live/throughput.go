@@ -54,10 +54,10 @@ func throughputRows(v view) []row {
 	s := v.s
 	decode, prefill, cached := s.one("decode"), s.one("prefill"), s.one("cached")
 	rows := []row{
-		{label: "decode", value: decode.Text(figure.Count), ink: theme.Strong, note: "tok/s", right: v.most("decode", figure.Count), glyph: '█', key: theme.A.Crest()},
-		{label: "prefill", value: prefill.Text(figure.Count), ink: theme.Strong, note: "tok/s", right: v.most("prefill", figure.Count), glyph: '█', key: theme.C.Crest()},
+		{label: "decode", query: "decode", value: decode.Text(figure.Count), ink: theme.Strong, note: "tok/s", right: v.most("decode", figure.Count), glyph: '█', key: theme.A.Crest()},
+		{label: "prefill", query: "prefill", value: prefill.Text(figure.Count), ink: theme.Strong, note: "tok/s", right: v.most("prefill", figure.Count), glyph: '█', key: theme.C.Crest()},
 	}
-	rows = append(rows, row{label: "from cache", value: cached.Div(prefill).Text(figure.Percent), note: "of prefill"})
+	rows = append(rows, row{label: "from cache", query: "cached", value: cached.Div(prefill).Text(figure.Percent), note: "of prefill"})
 	each := decode.Div(s.one("running"))
 	rows = append(rows, row{label: "each", value: each.Text(figure.Rate), note: "tok/s a request"})
 	j := row{label: "energy", value: v.joules().Text(func(f float64) string { return three(f) }), note: "J/output token"}
@@ -69,7 +69,7 @@ func throughputRows(v view) []row {
 			row{label: "prompt", value: s.one("prompt_length").Text(figure.Count), note: "tokens, mean"},
 			row{label: "output", value: s.one("output_length").Text(figure.Count), note: "tokens, mean"})
 	}
-	return rows
+	return s.explain(rows)
 }
 
 // joules is the energy of an output token: the power of the engine's GPUs over its output rate.

@@ -84,6 +84,10 @@ func (v view) drawTop(p grid.Pane) {
 			left = append(left, part{2, []span{{modelName(e.model, p.W()), theme.Strong}}})
 		}
 		left = append(left, part{3, []span{{e.instance, theme.Dim}}})
+		if t, err := time.Parse(time.RFC3339, s.fact("started")); err == nil && t.Before(e.since.Add(-time.Minute)) {
+			// It ran before anybody looked.
+			left = append(left, part{7, []span{{"up " + figure.Span(v.now.Sub(t)), theme.Dim}}})
+		}
 		if n := len(s.engines); n > 1 {
 			left = append(left, part{7, []span{{itoa(s.engine+1) + " of " + itoa(n) + " engines", theme.Dim}}})
 		}
@@ -238,6 +242,9 @@ func (v view) troubles() []trouble {
 		case "stalled", "no_answer", "restarted":
 			if reason == "" {
 				reason = "since " + e.since.Local().Format("15:04:05")
+			}
+			if l := s.fact("last_error"); l != "" && e.state != "restarted" {
+				reason += " · log: " + l
 			}
 			out = append(out, trouble{st.word, st.badge, reason, ""})
 		case "starting", "sleeping":

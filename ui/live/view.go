@@ -115,6 +115,12 @@ func (m *Model) Draw(p grid.Pane, f screen.Frame) {
 			}
 			v.drawTitle(p, tx, b.Y-1, b.TitleX+b.TitleW-tx, spec.key, spec.title, heading, m.focus == i)
 			spec.draw(v, box, g)
+			if v.age(spec.scope) != "" {
+				// Held values are not to be taken for new ones.
+				for y := range g.numbers.H() {
+					g.numbers.Ink(0, y, g.numbers.W(), theme.Faint)
+				}
+			}
 		}
 	}
 	if plan.Strip.Panel != "" {
