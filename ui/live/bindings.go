@@ -76,7 +76,7 @@ func (m *Model) Keys() []keys.Binding {
 		{Keys: []string{"j", "down"}, Show: "j ↓", Help: "next GPU of the table; scroll down in a zoomed panel", Group: "what is shown", Run: func(string) tea.Cmd { m.move(1); return nil }},
 		{Keys: []string{"k", "up"}, Show: "k ↑", Help: "GPU before; scroll up in a zoomed panel", Group: "what is shown", Run: func(string) tea.Cmd { m.move(-1); return nil }},
 		{Keys: []string{"?", "f1"}, Show: "?", Short: "help", Help: "this list; type to search it", Group: "program", Run: func(string) tea.Cmd {
-			return open(overlay.NewHelp("keys", m.Keys, helpNotes()))
+			return open(overlay.NewHelp(strings.TrimSpace("keys of pitwall "+m.version), m.Keys, helpNotes()))
 		}},
 		{Keys: []string{"q"}, Short: "quit", Help: "quit; a recording of this console ends with it", Group: "program", Run: func(string) tea.Cmd { return tea.Quit }},
 		{Keys: []string{"ctrl+c"}, Help: "quit at once", Group: "program", Run: func(string) tea.Cmd { return tea.Quit }},
@@ -201,7 +201,7 @@ func (m *Model) setZoom(i int) tea.Cmd {
 		return nil
 	}
 	m.focus = i
-	if slices.ContainsFunc(m.panels[i].queries, func(q query) bool { return q.zoom && q.chart }) && !m.paused {
+	if slices.ContainsFunc(m.panels[i].queries, func(q query) bool { return q.zoom && q.chart || q.heat }) && !m.paused {
 		return m.restart()
 	}
 	return nil

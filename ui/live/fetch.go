@@ -8,6 +8,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 
@@ -107,7 +108,7 @@ func ask(ctx context.Context, r request, all []panel) answer {
 		}
 		for _, q := range asked {
 			sc, ok := s.scopeOf(q)
-			if !q.chart || !ok {
+			if !ok || !q.chart && !(q.heat && r.zoom != "") {
 				continue
 			}
 			res, err := r.reader.QueryRange(ctx, q.expr, start, end, out.slot, sc)
@@ -169,12 +170,12 @@ func instant(ctx context.Context, r sessions.Reader, s *snapshot, q query, sc se
 		s.window = res.Window
 	}
 	v := res.Vector()
-	if q.by != labels.MetricName {
+	if q.by != model.MetricNameLabel {
 		s.values[q.id] = preferOwn(v, q.by)
 		return
 	}
 	for _, x := range v {
-		name := x.Metric.Get(labels.MetricName)
+		name := x.Metric.Get(model.MetricNameLabel)
 		s.metrics[name] = append(s.metrics[name], x)
 	}
 	for name, v := range s.metrics {

@@ -1,11 +1,10 @@
 package live
 
 import (
-	"math"
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/prometheus/prometheus/promql"
 
 	"pitwall/ui/figure"
 	"pitwall/ui/grid"
@@ -234,14 +233,19 @@ func gpuRows(v view) []row {
 	if tx.OK {
 		r.note = "out " + figure.ByteRate(tx.V)
 	}
-	nrx, ntx := v.nvlink(i, "rx"), v.nvlink(i, "tx")
-	if nrx.OK || ntx.OK {
-		r.note += " · NVLink " + nrx.Text(figure.ByteRate) + " in " + ntx.Text(figure.ByteRate) + " out"
-	}
 	rows = append(rows, r)
+	if nrx, ntx := v.nvlink(i, "rx"), v.nvlink(i, "tx"); nrx.OK || ntx.OK {
+		rows = append(rows, row{label: "NVLink in", value: nrx.Text(figure.ByteRate), note: "out " + ntx.Text(figure.ByteRate)})
+	}
+	if fan := get("DCGM_FI_DEV_FAN_SPEED"); fan.OK {
+		rows = append(rows, row{label: "fan", value: pct(fan.V)})
+	} else if reason := s.why("DCGM_FI_DEV_FAN_SPEED", "gpu", i); reason != "" && v.m.zoom >= 0 {
+		rows = append(rows, row{label: "fan", value: figure.Absent, note: reason})
+	}
 
 	health, hink := v.health(i)
 	rows = append(rows, row{label: "health", value: health, ink: hink})
+	rows = append(rows, v.migRows(i)...)
 	rows = append(rows, v.gpuProcesses(i)...)
 	if v.m.zoom >= 0 {
 		rows = append(rows, v.gpuFacts(i)...)
@@ -268,103 +272,22 @@ func (v view) nvlink(i, dir string) figure.Value {
 	return figure.Value{}
 }
 
-// reasonWords says how a clock event reason is called on the screen and how bad it is: 0 normal, 1 worth a look, 2 act.
-var reasonWords = map[string]struct {
-	word string
-	bad  int
-}{
-	"gpu_idle": {"idle", 0}, "clocks_setting": {"app clocks", 0}, "power_cap": {"power cap", 1}, "hw_slowdown": {"HW slowdown", 2}, "sync_boost": {"sync boost", 0},
-	"sw_thermal": {"SW thermal", 2}, "hw_thermal": {"HW thermal", 2}, "thermal": {"thermal", 2}, "power_brake": {"power brake", 2}, "display_clocks": {"display", 0},
-	"board_limit": {"board limit", 1}, "reliability": {"reliability", 1}, "below_app_clocks": {"below app clocks", 0}, "below_base_clocks": {"below base clocks", 1}, "low_util": {"low use", 0},
-}
-
-// limits says what holds the clocks down: as shares of the last minute where the GPU counts time, else as it is now.
-// The second result is the worst grade.
-func (v view) limits(i string) (string, int) {
-	var parts []string
-	worst := 0
-	counted := false
-	for _, x := range v.s.labelledOf("gpu_limits", "reason", "gpu", i) {
-		counted = true
-		if x.label == "below_app_clocks" || x.value < 0.005 {
+// migRows are the memory of the GPU's MIG instances, in the order of their ids.
+func (v view) migRows(i string) []row {
+	var rows []row
+	for _, x := range v.s.metrics["DCGM_FI_DEV_FB_USED"] {
+		id := x.Metric.Get("GPU_I_ID")
+		if id == "" || x.Metric.Get("gpu") != i {
 			continue
 		}
-		w, ok := reasonWords[x.label]
-		if !ok {
-			w.word, w.bad = x.label, 1
-		}
-		parts = append(parts, w.word+" "+figure.Percent(math.Min(x.value, 1)))
-		worst = max(worst, w.bad)
+		r := row{label: "MIG " + id, value: figure.Bytes(x.F * (1 << 20)), note: x.Metric.Get("GPU_I_PROFILE")}
+		r.note = join(r.note, v.other(v.s.facts["gpu/"+i+"/mig/"+id+"/engine"]))
+		rows = append(rows, r)
 	}
-	if len(parts) > 0 {
-		return strings.Join(parts, ", ") + " of 1m", worst
-	}
-	sampled := false
-	for _, x := range v.s.metrics["pitwall_gpu_clocks_event_reason"] {
-		if x.Metric.Get("gpu") != i {
-			continue
-		}
-		sampled = true
-		reason := x.Metric.Get("reason")
-		w, ok := reasonWords[reason]
-		if !ok {
-			w.word, w.bad = reason, 1
-		}
-		if x.F > 0 && reason != "gpu_idle" {
-			parts = append(parts, w.word)
-			worst = max(worst, w.bad)
-		}
-	}
-	switch {
-	case len(parts) > 0:
-		return strings.Join(parts, ", ") + " now", worst
-	case counted:
-		return "none in 1m", 0
-	case sampled:
-		return "none now", 0
-	}
-	return "", 0
-}
-
-// labelledOf is labelled for the series that also have another label's value.
-func (s *snapshot) labelledOf(id, label, with, value string) []labelledValue {
-	sub := &snapshot{values: map[string]promql.Vector{id: nil}}
-	for _, x := range s.values[id] {
-		if x.Metric.Get(with) == value {
-			sub.values[id] = append(sub.values[id], x)
-		}
-	}
-	return sub.labelled(id, label)
-}
-
-// health says what is wrong with the GPU itself, or that nothing is.
-func (v view) health(i string) (string, theme.Ink) {
-	get := func(name string) figure.Value { return v.s.metric(name, "gpu", i) }
-	var bad []string
-	ink := theme.Good
-	add := func(name, word string, grade theme.Ink) bool {
-		x := get(name)
-		if x.OK && x.V > 0 {
-			bad = append(bad, word+" "+figure.Whole(x.V))
-			if ink != theme.Bad {
-				ink = grade
-			}
-		}
-		return x.OK
-	}
-	known := add("DCGM_FI_DEV_ECC_DBE_VOL_TOTAL", "ECC double-bit", theme.Bad)
-	known = add("DCGM_FI_DEV_ROW_REMAP_FAILURE", "row remap failed", theme.Bad) || known
-	known = add("DCGM_FI_DEV_XID_ERRORS", "XID", theme.Bad) || known
-	known = add("DCGM_FI_DEV_ROW_REMAP_PENDING", "row remap pending", theme.Warn) || known
-	known = add("DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS", "rows remapped", theme.Warn) || known
-	known = add("DCGM_FI_DEV_ECC_SBE_VOL_TOTAL", "ECC single-bit", theme.Warn) || known
-	switch {
-	case len(bad) > 0:
-		return strings.Join(bad, ", "), ink
-	case !known:
-		return figure.Absent + " " + v.s.why("DCGM_FI_DEV_ECC_DBE_VOL_TOTAL", "gpu", i), theme.Faint
-	}
-	return "no ECC error, remap or XID", theme.Good
+	slices.SortFunc(rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(len(a.label), len(b.label)), cmp.Compare(a.label, b.label))
+	})
+	return rows
 }
 
 func (v view) gpuProcesses(i string) []row {
@@ -413,122 +336,6 @@ func (v view) gpuFacts(i string) []row {
 		rows = append(rows, row{label: "driver", value: join(d, "CUDA "+v.s.facts["gpu/cuda"])})
 	}
 	return rows
-}
-
-// gpuColumns are the table's columns for several GPUs, the most important first; what does not fit is left out.
-type gpuColumn struct {
-	title string
-	w     int
-	text  func(v view, i string) (string, theme.Ink)
-}
-
-func gpuColumns() []gpuColumn {
-	num := func(name string, f func(float64) string) func(v view, i string) (string, theme.Ink) {
-		return func(v view, i string) (string, theme.Ink) {
-			return v.s.metric(name, "gpu", i).Text(f), theme.Plain
-		}
-	}
-	n0 := func(f float64) string { return strconv.FormatFloat(f, 'f', 0, 64) }
-	return []gpuColumn{
-		{"kern %", 6, func(v view, i string) (string, theme.Ink) {
-			return v.s.metric("DCGM_FI_DEV_GPU_UTIL", "gpu", i).Text(n0), theme.Strong
-		}},
-		{"power W", 8, func(v view, i string) (string, theme.Ink) {
-			p, l := v.s.metric("DCGM_FI_DEV_POWER_USAGE", "gpu", i), v.s.metric("DCGM_FI_DEV_ENFORCED_POWER_LIMIT", "gpu", i)
-			ink := theme.Plain
-			if p.OK && l.OK && p.V >= 0.95*l.V {
-				ink = theme.Warn
-			}
-			if !l.OK {
-				return p.Text(n0), ink
-			}
-			return p.Text(n0) + "/" + n0(l.V), ink
-		}},
-		{"mem GiB", 10, func(v view, i string) (string, theme.Ink) {
-			gib := func(f float64) string { return strconv.FormatFloat(f/1024, 'f', 1, 64) }
-			return v.s.metric("DCGM_FI_DEV_FB_USED", "gpu", i).Text(gib) + "/" + v.s.metric("DCGM_FI_DEV_FB_TOTAL", "gpu", i).Text(gib), theme.Plain
-		}},
-		{"°C", 4, func(v view, i string) (string, theme.Ink) {
-			t := v.s.metric("DCGM_FI_DEV_GPU_TEMP", "gpu", i)
-			return t.Text(n0), tempInk(t, v.limitOr(i, "DCGM_FI_DEV_SLOWDOWN_TEMP", 90))
-		}},
-		{"HBM", 4, func(v view, i string) (string, theme.Ink) {
-			t := v.s.metric("DCGM_FI_DEV_MEMORY_TEMP", "gpu", i)
-			return t.Text(n0), tempInk(t, v.limitOr(i, "DCGM_FI_DEV_MEM_MAX_OP_TEMP", 95))
-		}},
-		{"SM MHz", 7, num("DCGM_FI_DEV_SM_CLOCK", n0)},
-		{"limits, 1m", 16, func(v view, i string) (string, theme.Ink) {
-			t, bad := v.limits(i)
-			t = strings.TrimSuffix(t, " of 1m")
-			return t, [3]theme.Ink{theme.Dim, theme.Warn, theme.Bad}[bad]
-		}},
-		{"engine", 15, func(v view, i string) (string, theme.Ink) { return v.s.facts["gpu/"+i+"/engine"], theme.Dim }},
-	}
-}
-
-func (v view) limitOr(i, name string, otherwise float64) figure.Value {
-	if l := v.s.metric(name, "gpu", i); l.OK {
-		return l
-	}
-	return figure.Of(otherwise)
-}
-
-// drawGPUTable draws one line a GPU, with its activity on the panel's time axis; the chosen one's charts below where
-// there is room.
-func drawGPUTable(v view, p grid.Pane, g geometry) {
-	n := len(v.s.gpus)
-	cols := gpuColumns()
-	first := 5
-	spark := g.chart.W()
-	x0 := first + 1
-	// The sparklines stand exactly under the other charts of the column.
-	if spark > 0 {
-		p.Text(axisW, 0, theme.Faint, grid.Cut("kernel-active", spark))
-		x0 = axisW + spark + 1
-	}
-	x := x0
-	shown := 0
-	for _, c := range cols {
-		if x+c.w > p.W() {
-			break
-		}
-		p.Right(x+c.w, 0, theme.Faint, c.title)
-		x += c.w + 1
-		shown++
-	}
-	rows := min(p.H()-1, n)
-	from := max(0, min(v.m.gpu-rows/2, n-rows))
-	for y := range rows {
-		d := v.s.gpus[from+y]
-		i := itoa(d.index)
-		line := p.Sub(0, y+1, p.W(), 1)
-		chosen := from+y == v.m.gpu
-		mark := " "
-		if chosen {
-			mark = "▸"
-		}
-		line.Text(0, 0, theme.Focus, mark)
-		line.Text(1, 0, theme.Strong, "GPU"+i)
-		plot.Spark(line.Sub(axisW, 0, spark, 1), 100, v.chart("gpu_util\x00"+i, g.timeline, mean), theme.A+theme.Shades/2)
-		x := x0
-		for _, c := range cols[:shown] {
-			t, ink := c.text(v, i)
-			line.Right(x+c.w, 0, ink, grid.Cut(t, c.w))
-			x += c.w + 1
-		}
-		if chosen {
-			line.Ink(0, 0, axisW-1, theme.Selected)
-		}
-	}
-	below := p.H() - 1 - rows
-	if d, ok := v.gpuAt(); ok && below >= 6 {
-		// A blank line, then the chosen one.
-		y := rows + 2
-		sub := geometry{axis: g.axis.Sub(0, y, axisW, p.H()-y), chart: g.chart.Sub(0, y, g.chart.W(), p.H()-y),
-			numbers: g.numbers.Sub(0, y, g.numbers.W(), p.H()-y), timeline: g.timeline}
-		v.gpuCharts(sub, itoa(d.index))
-		drawRows(sub.numbers, gpuRows(v))
-	}
 }
 
 func itoa(i int) string { return strconv.Itoa(i) }

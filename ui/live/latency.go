@@ -32,17 +32,19 @@ func latencyPanel() panel {
 		id: "latency", key: "2", title: "latency, server", unit: "seconds", scope: engineScope,
 		draw: drawLatency, heading: latencyHeading, rows: latencyRows,
 		groups: []group{
+			{title: "TTFT: share of requests per bucket", heat: "ttft_buckets"},
 			{title: "TTFT, queue, prefill: mean", ids: []string{"ttft_mean", "queue_mean", "prefill_mean"}, least: 0.01, format: figure.Seconds},
 			{title: "ITL, TPOT: mean", ids: []string{"itl_mean", "tpot_mean"}, least: 0.01, format: figure.Seconds},
 			{title: "E2E, decode: mean", ids: []string{"e2e_mean", "decode_mean"}, least: 0.1, format: figure.Seconds},
 		},
 		about: "As the server measures, over the window beside the title. p50, p95 and p99 are read from the server's own histogram: it knows only the " +
 			"bucket that a request fell in, so the bucket's upper bound is shown, ≤, and no invented decimal. The mean is exact: sum / count. Requests are counted when they " +
-			"finish (TTFT: at their first token). TTFT − queue − prefill is the time that no histogram has: tokenisation, and waiting for a step that was already running.",
+			"finish (TTFT: at their first token). elsewhere: TTFT − queue − prefill is the time that no histogram has: tokenisation, and waiting for a step that was " +
+			"already running. It holds while the load is steady, because TTFT and the others are then means of much the same requests.",
 	}
 	for _, ph := range phases {
 		p.queries = append(p.queries,
-			query{id: ph.id + "_buckets", expr: "engine:" + ph.id + "_buckets", by: "le", zoom: ph.zoom},
+			query{id: ph.id + "_buckets", expr: "engine:" + ph.id + "_buckets", by: "le", zoom: ph.zoom, heat: ph.id == "ttft"},
 			query{id: ph.id + "_mean", expr: "engine:" + ph.id + "_mean", legend: ph.name, chart: true, zoom: ph.zoom})
 	}
 	return p
@@ -93,14 +95,8 @@ func drawLatency(v view, p grid.Pane, g geometry) {
 		v.drawPhase(n.Sub(0, y, n.W(), 1), ph, cw, mark)
 		y++
 	}
-	ttft, queue, prefill := v.s.one("ttft_mean"), v.s.one("queue_mean"), v.s.one("prefill_mean")
-	if y < n.H() {
-		b := bucketsOf(v.s.values["ttft_buckets"])
-		text := "answered " + figure.Rate(total(b)) + "/s"
-		if len(b) == 0 {
-			text = ""
-		}
-		n.Text(2, y, theme.Dim, grid.Cut(join(text, unaccounted(ttft, queue, prefill)), n.W()-2))
+	if b := bucketsOf(v.s.values["ttft_buckets"]); y < n.H() && total(b) > 0 {
+		n.Text(2, y, theme.Dim, grid.Cut("first tokens for "+figure.Rate(total(b))+" requests/s", n.W()-2))
 	}
 }
 
@@ -110,14 +106,6 @@ func (v view) means(g geometry, id, title string, least float64, ink theme.Ink) 
 	top := plot.Scale(peakOf(s), least)
 	v.area(g, top, axisSeconds(top), plot.Layer{Values: s, Ink: ink})
 	name(g.chart, title)
-}
-
-// unaccounted is the part of TTFT that no histogram has.
-func unaccounted(ttft, queue, prefill figure.Value) string {
-	if !ttft.OK || !queue.OK || !prefill.OK {
-		return ""
-	}
-	return "unaccounted " + figure.Seconds(max(ttft.V-queue.V-prefill.V, 0))
 }
 
 func (v view) drawPhase(p grid.Pane, ph phase, cw int, mark theme.Ink) {
@@ -194,8 +182,9 @@ func latencyRows(v view) []row {
 		}
 		rows = append(rows, r)
 	}
-	if t := unaccounted(v.s.one("ttft_mean"), v.s.one("queue_mean"), v.s.one("prefill_mean")); t != "" {
-		rows = append(rows, row{label: "elsewhere", value: strings.TrimPrefix(t, "unaccounted "), note: "TTFT − queue − prefill, means"})
+	ttft, queue, prefill := v.s.one("ttft_mean"), v.s.one("queue_mean"), v.s.one("prefill_mean")
+	if ttft.OK && queue.OK && prefill.OK {
+		rows = append(rows, row{label: "elsewhere", value: figure.Seconds(max(ttft.V-queue.V-prefill.V, 0)), note: "TTFT − queue − prefill, steady load only"})
 	}
 	return rows
 }

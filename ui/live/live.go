@@ -35,6 +35,8 @@ type Options struct {
 	Engine string
 	// Tried says where an engine was looked for, for the screen that has none.
 	Tried []string
+	// Version is pitwall's own, for the help.
+	Version string
 	// Now is the time of the first frame.
 	Now time.Time
 }
@@ -44,6 +46,7 @@ type Model struct {
 	reader  sessions.Reader
 	actions Actions
 	tried   []string
+	version string
 	panels  []panel
 
 	w, h   int
@@ -63,7 +66,6 @@ type Model struct {
 	length   time.Duration
 	slot     time.Duration
 	stale    bool // the history must be asked for again
-	fetched  time.Time
 
 	events  []probes.Event
 	reasons map[string]string // engine subject: reason of its last state event
@@ -81,7 +83,7 @@ type Model struct {
 
 // New makes the live screen.
 func New(o Options) *Model {
-	return &Model{reader: o.Reader, actions: o.Actions, tried: o.Tried, wanted: o.Engine, panels: panels(), now: o.Now,
+	return &Model{reader: o.Reader, actions: o.Actions, tried: o.Tried, version: o.Version, wanted: o.Engine, panels: panels(), now: o.Now,
 		window: 0, young: true, every: time.Second, focus: -1, zoom: -1, stale: true, reasons: make(map[string]string), length: windows[0].length, slot: time.Second}
 }
 

@@ -226,7 +226,7 @@ func TestWindows(t *testing.T) {
 		got = append(got, m.windowName())
 		press(t, m, "w")
 	}
-	if want := "5m 15m 1h 6h 40m 1m"; strings.Join(got, " ") != want {
+	if want := "5m 15m 1h 6h all 40m 1m"; strings.Join(got, " ") != want {
 		t.Errorf("w goes through %v, want %s", got, want)
 	}
 	press(t, m, "]")
@@ -372,4 +372,18 @@ func TestAQueryThatFailsIsShownInTheZoomedPanel(t *testing.T) {
 	s.Move(clock.Add(time.Second))
 	run(m, m.Update(screen.Tick{Now: clock.Add(time.Second)}))
 	mustShow(t, picture(m, 200, 60), "query took longer than 5s")
+}
+
+func frameAt(t time.Time) screen.Frame { return screen.Frame{Now: t} }
+
+func TestAReaderThatHangsIsNamed(t *testing.T) {
+	s := staged.Busy(clock, 1)
+	m := start(t, s, 160, 45)
+	if m.Update(screen.Tick{Now: clock.Add(time.Second)}) == nil {
+		t.Fatal("a tick asks nothing")
+	}
+	for i := 2; i < 14; i++ {
+		m.Update(screen.Tick{Now: clock.Add(time.Duration(i) * time.Second)})
+	}
+	mustShow(t, picture(m, 160, 45), "NO ANSWER", "the recording has not answered for 12s")
 }

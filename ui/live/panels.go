@@ -27,6 +27,8 @@ type query struct {
 	name string
 	// chart keeps a history of it, which is what charts and the extremes beside them are made of.
 	chart bool
+	// heat keeps a history too, but only while its panel fills the screen.
+	heat bool
 	// pick is which number of a chart's column is shown.
 	pick pick
 	// zoom asks it only while its panel fills the screen, or the screen is large.
@@ -58,6 +60,8 @@ type panel struct {
 type group struct {
 	title string
 	ids   []string
+	// heat, where it is set, is the id of a query of buckets: the chart shows how they fill over time.
+	heat string
 	// least is the smallest top of its axis, most the largest (0: none).
 	least, most float64
 	format      func(float64) string

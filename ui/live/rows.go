@@ -50,7 +50,7 @@ func drawRow(p grid.Pane, r row) {
 	x = 2
 	p.Text(x, 0, theme.Dim, grid.Cut(r.label, labelW))
 	end := w
-	if r.right != "" {
+	if r.right != "" && (r.value != figure.Absent || r.note == "") { // the reason needs the room
 		p.Right(w, 0, theme.Dim, r.right)
 		end = w - grid.Width(r.right) - 1
 	}
@@ -58,8 +58,15 @@ func drawRow(p grid.Pane, r row) {
 	if r.value != "" {
 		vw := grid.Width(r.value)
 		at := x + max(valueW-vw, 0)
+		if r.value == figure.Absent && grid.Width(r.note) > end-at-vw-1 {
+			at = x // a long reason takes the value's place
+		}
 		p.Text(at, 0, r.ink, r.value)
-		x = max(x+valueW, at+vw) + 1
+		if at == x {
+			x += vw + 1
+		} else {
+			x = max(x+valueW, at+vw) + 1
+		}
 	}
 	if r.gauge.OK && end-x >= 6 {
 		gw := min(end-x-grid.Width(r.note)-1, 14)

@@ -235,6 +235,9 @@ func (v view) troubles() []trouble {
 			out = append(out, trouble{"RECORDING", theme.Notice, in.Trouble, ""})
 		}
 	}
+	if d := v.f.Now.Sub(v.m.asked); v.m.fetching && !v.m.paused && d > deadline+3*time.Second {
+		out = append(out, trouble{"NO ANSWER", theme.Alarm, "the recording has not answered for " + figure.Span(d) + "; what is shown is of " + s.at.Local().Format("15:04:05"), ""})
+	}
 	if e, ok := s.chosen(); ok {
 		st := stateOf(e.state)
 		reason := v.m.reasons["engine/"+e.instance]

@@ -50,7 +50,7 @@ func (m *Model) take(a answer) tea.Cmd {
 	}
 	gone := m.snap != nil && !a.snap.at.IsZero() && a.snap.at.Sub(m.snap.at) > m.every+3*time.Second
 	fresh := m.snap == nil || a.snap.at.After(m.snap.at)
-	m.snap, m.length, m.fetched = a.snap, cmp.Or(a.length, m.length), m.now
+	m.snap, m.length = a.snap, cmp.Or(a.length, m.length)
 	switch {
 	case a.history != nil:
 		m.history, m.slot, m.stale = a.history, a.slot, false
@@ -82,7 +82,7 @@ func (m *Model) take(a answer) tea.Cmd {
 func (m *Model) remember(s *snapshot) {
 	for _, p := range m.panels {
 		for _, q := range p.queries {
-			if !q.chart {
+			if !q.chart && !(q.heat && m.zoom >= 0 && m.panels[m.zoom].id == p.id) {
 				continue
 			}
 			for _, x := range s.values[q.id] {

@@ -231,7 +231,7 @@ func (v view) most(id string, format func(float64) string) string {
 // windowName is how the window is called on the screen.
 func (m *Model) windowName() string {
 	if windows[m.window].length == 0 {
-		return figure.Ago(m.length.Truncate(time.Minute))
+		return "all " + figure.Ago(m.length.Truncate(time.Minute))
 	}
 	return windows[m.window].name
 }

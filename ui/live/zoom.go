@@ -1,6 +1,8 @@
 package live
 
 import (
+	"strings"
+
 	"pitwall/ui/figure"
 	"pitwall/ui/grid"
 	"pitwall/ui/plot"
@@ -9,9 +11,6 @@ import (
 
 // seriesInks are the inks of the lines of one chart, in order.
 var seriesInks = []theme.Ink{theme.A.Crest(), theme.B.Crest(), theme.C.Crest(), theme.D.Crest()}
-
-// seriesGlyphs stand before a line's name in the legend.
-var seriesGlyphs = []rune{'━', '━', '━', '━'}
 
 // drawZoom fills the screen with one panel: its charts as lines, every number, and where each comes from.
 func (v view) drawZoom(p grid.Pane) {
@@ -144,6 +143,10 @@ func (v view) zoomCharts(p grid.Pane, spec panel) {
 }
 
 func (v view) zoomChart(p grid.Pane, gr group, spec panel, index string, t plot.Timeline, axis int) {
+	if gr.heat != "" {
+		v.zoomHeat(p, gr, t, axis)
+		return
+	}
 	// The legend has a line of its own, so that it hides nothing.
 	x := p.Text(axis+1, 0, theme.Title, grid.Cut(gr.title, p.W()-axis-2)) + 2
 	var series, low, high [][]float64
@@ -156,7 +159,7 @@ func (v view) zoomChart(p grid.Pane, gr group, spec panel, index string, t plot.
 		low, high = append(low, v.chart(id+index, t, least)), append(high, v.chart(id+index, t, most))
 		peak = max(peak, peakOf(high[i]))
 		if len(gr.ids) > 1 {
-			x = p.Text(x, 0, seriesInks[i%len(seriesInks)], string(seriesGlyphs[i%len(seriesGlyphs)]))
+			x = p.Text(x, 0, seriesInks[i%len(seriesInks)], strings.Repeat(string(plot.Stroke(i)), 2))
 			x = p.Text(x+1, 0, theme.Dim, q.legend) + 2
 		}
 	}

@@ -10,7 +10,18 @@ import (
 	"pitwall/ui/theme"
 )
 
-// Lines draws several series as lines with asciigraph, each in its own ink; where two meet the later one is on top. The
+// strokes are the characters of the lines, by series: lines are told apart without colour too.
+var strokes = []asciigraph.CharSet{
+	asciigraph.DefaultCharSet,
+	{Horizontal: "┄", VerticalLine: "┆", ArcDownRight: "╭", ArcDownLeft: "╮", ArcUpRight: "╰", ArcUpLeft: "╯", EndCap: "┄", StartCap: "┄"},
+	{Horizontal: "═", VerticalLine: "║", ArcDownRight: "╔", ArcDownLeft: "╗", ArcUpRight: "╚", ArcUpLeft: "╝", EndCap: "═", StartCap: "═"},
+	{Horizontal: "━", VerticalLine: "┃", ArcDownRight: "┏", ArcDownLeft: "┓", ArcUpRight: "┗", ArcUpLeft: "┛", EndCap: "━", StartCap: "━"},
+}
+
+// Stroke gives the character of a series' horizontal pieces, for legends.
+func Stroke(i int) rune { return []rune(strokes[i%len(strokes)].Horizontal)[0] }
+
+// Lines draws several series as lines with asciigraph, each in its own ink and stroke; where two meet the later one is on top. The
 // chart fills p; its value axis is drawn by Axis.
 //
 // asciigraph panics on an empty slice and on infinities, lets flat data collapse to one line, widens its bounds rather
@@ -36,7 +47,7 @@ func Lines(p grid.Pane, top float64, series [][]float64, inks []theme.Ink) {
 		if !some {
 			continue
 		}
-		text := asciigraph.Plot(values, asciigraph.Height(h-1), asciigraph.LowerBound(0), asciigraph.UpperBound(top), asciigraph.Offset(1),
+		text := asciigraph.Plot(values, asciigraph.Height(h-1), asciigraph.LowerBound(0), asciigraph.UpperBound(top), asciigraph.Offset(1), asciigraph.SeriesChars(strokes[i%len(strokes)]),
 			asciigraph.YAxisValueFormatter(func(float64) string { return "" }))
 		for y, line := range strings.Split(text, "\n") {
 			// The plot begins after the axis character, whatever its offset.

@@ -8,7 +8,6 @@ package plot
 
 import (
 	"math"
-	"slices"
 
 	"pitwall/ui/grid"
 	"pitwall/ui/theme"
@@ -228,20 +227,22 @@ func Bar(p grid.Pane, ratio float64, ink, rest theme.Ink) {
 	}
 }
 
-// Heat draws a matrix of shares (0..1 of the largest), rows from the bottom, as shaded cells.
+// Heat draws shares (0..1) as shaded cells, one row of the pane for each of rows, the first at the bottom. Shade and colour
+// both tell the share: from a hundredth, a tenth, a third, two thirds.
 func Heat(p grid.Pane, rows [][]float64, ink theme.Ink) {
-	peak := Peak(slices.Concat(rows...))
-	if !(peak > 0) {
-		return
-	}
 	for i, row := range rows {
 		for x := range p.W() {
 			j := len(row) - p.W() + x
-			if j < 0 || math.IsNaN(row[j]) || row[j] <= 0 {
+			if j < 0 || !(row[j] >= 0.01) {
 				continue
 			}
-			step := min(int(math.Sqrt(row[j]/peak)*4), 3)
-			p.Rune(x, p.H()-1-i, ink+theme.Ink(step*(theme.Shades-1)/3), []rune("░▒▓█")[step])
+			step := 0
+			for _, from := range []float64{0.1, 0.33, 0.66} {
+				if row[j] >= from {
+					step++
+				}
+			}
+			p.Rune(x, p.H()-1-i, ink+theme.Ink(theme.Shades-5+step+step/2), []rune("░▒▓█")[step])
 		}
 	}
 }

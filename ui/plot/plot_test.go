@@ -178,3 +178,18 @@ func TestTimeAxis(t *testing.T) {
 		t.Errorf("the tick covers the mark at column 47: %q", free)
 	}
 }
+
+func TestLinesAreToldApartWithoutColour(t *testing.T) {
+	flat := func(v float64) []float64 { return []float64{v, v, v, v, v, v} }
+	out := strings.Split(draw(6, 5, func(p grid.Pane) {
+		plot.Lines(p, 10, [][]float64{flat(10), flat(5), flat(0)}, []theme.Ink{theme.A, theme.B, theme.C})
+	}), "\n")
+	for i, y := range []int{0, 2, 4} {
+		if want := strings.Repeat(string(plot.Stroke(i)), 5); !strings.Contains(out[y], want) {
+			t.Errorf("line %d is %q, want %q in it", i, out[y], want)
+		}
+	}
+	if plot.Stroke(0) == plot.Stroke(1) || plot.Stroke(1) == plot.Stroke(2) {
+		t.Error("two strokes are the same")
+	}
+}

@@ -1,0 +1,67 @@
+package staged
+
+import (
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+
+	"pitwall/probes"
+	"pitwall/sessions"
+)
+
+// Scene changes a busy session into one where something is wrong. Names: "noengine", "starting", "stalled", "noanswer",
+// "died", "notstored", "nothing", "simulated", "idle"; another name changes nothing.
+func Scene(s *Session, name string) {
+	const in = "127.0.0.1:8000"
+	state := func(word, reason string, since time.Duration) {
+		s.override("pitwall_engine_state ==", promql.Vector{V(1, "instance", in, "job", "vllm", "state", word)})
+		s.override("pitwall_engine_state_start", promql.Vector{V(float64(s.Now.Add(-since).Unix()), "instance", in, "job", "vllm")})
+		s.EventsAll = append(s.EventsAll, probes.Event{Time: s.Now.Add(-since), Kind: probes.KindEngineState, Subject: "engine/" + in, Severity: probes.Warning,
+			Title: word, Attrs: map[string]string{"state": word, "reason": reason}})
+	}
+	silence := func() { s.override("engine:", nil) }
+	down := func(err string) {
+		for i := range s.TargetsNow {
+			if s.TargetsNow[i].Job == "vllm" {
+				s.TargetsNow[i].Up, s.TargetsNow[i].Err, s.TargetsNow[i].LastOK = false, err, s.Now.Add(-12*time.Second)
+			}
+		}
+	}
+	switch name {
+	case "noengine":
+		silence()
+		s.override("pitwall_engine_state", nil)
+		for k := range s.FactsNow {
+			if len(k) > 7 && k[:7] == "engine/" {
+				delete(s.FactsNow, k)
+			}
+		}
+		s.TargetsNow = s.TargetsNow[:2]
+	case "starting":
+		silence()
+		state("starting", "process 4211 found, port closed", 10*time.Minute)
+		down("connection refused")
+	case "stalled":
+		state("stalled", "41 running, no token counter moved for 14 s", 14*time.Second)
+	case "noanswer":
+		silence()
+		state("no_answer", "scrape http://127.0.0.1:8000/metrics: connection refused", 12*time.Second)
+		down("scrape http://127.0.0.1:8000/metrics: connection refused")
+	case "died":
+		s.InfoNow.Recording, s.InfoNow.PID = sessions.RecorderDied, 3911
+	case "notstored":
+		s.InfoNow.Recording, s.InfoNow.Trouble = sessions.NotStored, "disk full: 12 MB needed, 0 free"
+	case "nothing":
+		s.Now = time.Time{}
+	case "simulated":
+		s.InfoNow.Simulated = true
+	case "idle":
+		s.override("_buckets", Buckets([]float64{.1, 1, 10}, 0, 1))
+		s.override("_mean", nil)
+	}
+}
+
+// override answers every expression that contains key with v, before all other answers.
+func (s *Session) override(key string, v promql.Vector) {
+	s.Answers = append([]Answer{{key, func(float64) promql.Vector { return v }}}, s.Answers...)
+}
