@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -50,7 +51,11 @@ func openArchive(path string) (*archive, error) {
 	db, err := open("")
 	if c := sqliteCode(err); c == sqlitelib.SQLITE_CANTOPEN || c == sqlitelib.SQLITE_READONLY {
 		// A file in WAL mode on a read-only disk: SQLite can't make its -shm there. Without a -wal nothing is lost.
-		db, err = open("&immutable=1")
+		if st, errWAL := os.Stat(path + "-wal"); errWAL == nil && st.Size() > 0 {
+			err = fmt.Errorf("its newest readings are in %s-wal, which can't be read where nothing can be written: copy both files to a directory that is writable (%w)", filepath.Base(path), err)
+		} else {
+			db, err = open("&immutable=1")
+		}
 	}
 	if sqliteCode(err) == sqlitelib.SQLITE_NOTADB {
 		err = fmt.Errorf("%w: it is no SQLite database", ErrNotSession)
@@ -61,10 +66,17 @@ func openArchive(path string) (*archive, error) {
 	return &archive{db: db, cache: newBlockCache()}, nil
 }
 
+// asked is where statements go: the file as it is now (*sql.DB), or as it was at one moment (*sql.Tx).
+type asked interface {
+	Query(query string, args ...any) (*sql.Rows, error)
+}
+
 // meta gives what the session says of itself.
-func (a *archive) meta() (map[string]string, error) {
+func (a *archive) meta() (map[string]string, error) { return metaOf(a.db) }
+
+func metaOf(q asked) (map[string]string, error) {
 	out := map[string]string{}
-	err := a.each("SELECT key, value FROM meta", func(rows *sql.Rows) error {
+	err := each(q, "SELECT key, value FROM meta", func(rows *sql.Rows) error {
 		var k, v string
 		if err := rows.Scan(&k, &v); err != nil {
 			return err
@@ -75,8 +87,8 @@ func (a *archive) meta() (map[string]string, error) {
 	return out, err
 }
 
-func (a *archive) each(q string, row func(*sql.Rows) error, args ...any) error {
-	rows, err := a.db.Query(q, args...)
+func each(from asked, q string, row func(*sql.Rows) error, args ...any) error {
+	rows, err := from.Query(q, args...)
 	if err != nil {
 		return fmt.Errorf("reading session: %w", err)
 	}
@@ -155,11 +167,34 @@ func (a *archive) chunks(ctx context.Context, name uint32, mint, maxt, floor int
 	return damaged, rows.Err()
 }
 
-// load fills a head and a ledger with everything but the blocks. after are the last sequence numbers already taken.
-func (a *archive) load(h *head, l *ledger, after *position, codec *journalCodec) (fresh bool, err error) {
+// load fills a head and a ledger with everything but the blocks, and gives what the session says of itself. after are the
+// last sequence numbers already taken. All of it is read as of one moment: a recorder commits between any two statements,
+// and a journal row whose series came later would put every value behind it wrong.
+func (a *archive) load(h *head, l *ledger, after *position, codec *journalCodec) (m map[string]string, fresh bool, err error) {
+	defer recovered(&err, "reading session")
+	tx, err := a.db.Begin()
+	if err != nil {
+		return nil, false, fmt.Errorf("reading session: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // it only read
+	if m, err = metaOf(tx); err != nil {
+		return nil, false, err
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	err = a.each("SELECT id, name, type, help, unit FROM names ORDER BY id", func(rows *sql.Rows) error {
+	if err = loadSeries(tx, h); err != nil {
+		return m, false, err
+	}
+	if err = loadLedger(tx, l, after); err != nil {
+		return m, false, err
+	}
+	fresh, err = loadJournal(tx, h, m, after, codec)
+	return m, fresh, err
+}
+
+// loadSeries takes in names and series that are new. The caller holds h.mu.
+func loadSeries(from asked, h *head) error {
+	err := each(from, "SELECT id, name, type, help, unit FROM names ORDER BY id", func(rows *sql.Rows) error {
 		var n name
 		if err := rows.Scan(&n.id, &n.name, &n.typ, &n.help, &n.unit); err != nil {
 			return err
@@ -177,9 +212,9 @@ func (a *archive) load(h *head, l *ledger, after *position, codec *journalCodec)
 		return nil
 	})
 	if err != nil {
-		return false, err
+		return err
 	}
-	err = a.each("SELECT id, crc, labels FROM series WHERE id>=? ORDER BY id", func(rows *sql.Rows) error {
+	return each(from, "SELECT id, crc, labels FROM series WHERE id>=? ORDER BY id", func(rows *sql.Rows) error {
 		var id uint32
 		var crc int64
 		var text string
@@ -199,21 +234,14 @@ func (a *archive) load(h *head, l *ledger, after *position, codec *journalCodec)
 		h.add(ls, ls.Hash())
 		return nil
 	}, len(h.series))
-	if err != nil {
-		return false, err
-	}
-	if err := a.loadLedger(l, after); err != nil {
-		return false, err
-	}
-	return a.loadJournal(h, after, codec)
 }
 
 // position is how far a reader has followed a file.
 type position struct{ journal, ledger, events int64 }
 
-func (a *archive) loadLedger(l *ledger, after *position) error {
+func loadLedger(from asked, l *ledger, after *position) error {
 	l.mu.Lock()
-	err := a.each("SELECT seq, t, kind, path, value FROM ledger WHERE seq>? ORDER BY seq", func(rows *sql.Rows) error {
+	err := each(from, "SELECT seq, t, kind, path, value FROM ledger WHERE seq>? ORDER BY seq", func(rows *sql.Rows) error {
 		var n note
 		if err := rows.Scan(&n.seq, &n.t, &n.kind, &n.path, &n.value); err != nil {
 			return err
@@ -228,7 +256,7 @@ func (a *archive) loadLedger(l *ledger, after *position) error {
 	if err != nil {
 		return err
 	}
-	return a.each("SELECT seq, crc, data FROM events WHERE seq>? ORDER BY seq", func(rows *sql.Rows) error {
+	return each(from, "SELECT seq, crc, data FROM events WHERE seq>? ORDER BY seq", func(rows *sql.Rows) error {
 		var seq, crc int64
 		var text string
 		if err := rows.Scan(&seq, &crc, &text); err != nil {
@@ -244,28 +272,36 @@ func (a *archive) loadLedger(l *ledger, after *position) error {
 	}, after.events)
 }
 
-// errDamagedJournal ends the replay of a journal; what came before it is good.
-var errDamagedJournal = errors.New("a journal row is damaged: the readings behind it are lost")
+// errDamagedJournal says that journal rows were left out: the damaged one, and those behind it up to the next epoch, which
+// need its values.
+var errDamagedJournal = errors.New("a journal row is damaged: it and the readings up to two minutes behind it are lost")
 
-// loadJournal replays the journal rows that are new. The caller holds h.mu.
-func (a *archive) loadJournal(h *head, after *position, codec *journalCodec) (fresh bool, err error) {
-	err = a.each("SELECT seq, t, crc, data FROM journal WHERE seq>? ORDER BY seq", func(rows *sql.Rows) error {
+// loadJournal replays the journal rows that are new. m is the session's meta of the same moment. The caller holds h.mu.
+func loadJournal(from asked, h *head, m map[string]string, after *position, codec *journalCodec) (fresh bool, err error) {
+	if dropped := metaInt(m, "seq"); dropped > after.journal {
+		// Rows went into blocks before this reader saw them all: those are in the file now.
+		h.restart(blockOf(metaInt(m, "last")) + blockSpan)
+		after.journal, fresh = dropped, true
+	}
+	damaged := false
+	err = each(from, "SELECT seq, t, crc, data FROM journal WHERE seq>? ORDER BY seq", func(rows *sql.Rows) error {
 		var seq, t, crc int64
 		var data []byte
 		if err := rows.Scan(&seq, &t, &crc, &data); err != nil {
 			return err
 		}
-		if checksum(data) != crc {
-			return errDamagedJournal
+		whole := checksum(data) == crc
+		codec.lost = codec.lost || !whole || seq != after.journal+1
+		after.journal = seq
+		if !whole || codec.lost && !startsEpoch(data) {
+			damaged = true
+			return nil
 		}
-		if seq != after.journal+1 {
-			// First row of an open, or rows went into blocks before this reader saw them: those are in the file now.
-			h.restart(blockOf(t))
-		}
+		codec.lost = false
 		h.cut(t)
 		if err := codec.decode(data, func(t int64, e entry) error {
 			if int(e.id) >= len(h.series) {
-				return fmt.Errorf("%w: series %d is unknown", errDamagedJournal, e.id)
+				return fmt.Errorf("journal: series %d is unknown", e.id)
 			}
 			s := h.series[e.id]
 			if e.hist != nil {
@@ -275,14 +311,18 @@ func (a *archive) loadJournal(h *head, after *position, codec *journalCodec) (fr
 			h.appendFloat(s, t, e.v)
 			return nil
 		}); err != nil {
-			return err
+			codec.lost, damaged = true, true
+			return nil
 		}
 		if h.first == 0 {
 			h.first = t
 		}
-		after.journal, h.last, fresh = seq, max(h.last, t), true
+		h.last, fresh = max(h.last, t), true
 		return nil
 	}, after.journal)
+	if err == nil && (damaged || codec.lost) {
+		err = errDamagedJournal
+	}
 	return fresh, err
 }
 

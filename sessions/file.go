@@ -97,11 +97,12 @@ func createFile(path string) (*writer, error) {
 func openWriter(path string) (*writer, error) {
 	// auto_vacuum must come before the first table; incremental, so that retention can give room back.
 	db, err := sql.Open("sqlite", dsn(path, "rw", "auto_vacuum(incremental)", "journal_mode(WAL)", "synchronous(NORMAL)", "journal_size_limit(4194304)"))
-	if err == nil {
-		db.SetMaxOpenConns(1)
-		err = db.Ping()
-	}
 	if err != nil {
+		return nil, fmt.Errorf("opening session %s for writing: %w", path, err)
+	}
+	db.SetMaxOpenConns(1)
+	if err := db.Ping(); err != nil {
+		db.Close()
 		return nil, fmt.Errorf("opening session %s for writing: %w", path, err)
 	}
 	return &writer{path: path, db: db}, nil
@@ -148,21 +149,24 @@ func (w *writer) commit(ctx context.Context, b *batch) error {
 	for _, n := range b.names {
 		run("INSERT OR REPLACE INTO names VALUES(?,?,?,?,?)", n.id, n.name, n.typ, n.help, n.unit)
 	}
-	for _, s := range b.series {
-		var text []byte
-		if text, err = json.Marshal(s.lset); err == nil {
-			run("INSERT OR REPLACE INTO series VALUES(?,?,?,?)", s.id, s.name, checksum(text), string(text))
+	// encode never forgets an earlier error: after one SQLite may have ended the transaction, and what is written then stays.
+	encode := func(v any) (text []byte) {
+		if err == nil {
+			text, err = json.Marshal(v)
 		}
+		return text
+	}
+	for _, s := range b.series {
+		text := encode(s.lset)
+		run("INSERT OR REPLACE INTO series VALUES(?,?,?,?)", s.id, s.name, checksum(text), string(text))
 	}
 	for _, n := range b.notes {
 		run("DELETE FROM ledger WHERE t=? AND kind=? AND path=?", n.t, n.kind, n.path)
 		run("INSERT INTO ledger(t,kind,path,value) VALUES(?,?,?,?)", n.t, n.kind, n.path, n.value)
 	}
 	for _, e := range b.events {
-		var text []byte
-		if text, err = json.Marshal(e); err == nil {
-			run("INSERT INTO events(t,crc,data) VALUES(?,?,?)", msOf(e.Time), checksum(text), string(text))
-		}
+		text := encode(e)
+		run("INSERT INTO events(t,crc,data) VALUES(?,?,?)", msOf(e.Time), checksum(text), string(text))
 	}
 	if err == nil && len(b.blocks) > 0 {
 		var st *sql.Stmt

@@ -24,7 +24,7 @@ import (
 //	value  = 'f': uvarint of the byte-reversed XOR with the series' value of its former row: 0 where nothing changed
 //	         'h': uvarint length, a float histogram chunk of one sample
 //
-// The damage of a row ends the replay: rows behind it need its values.
+// A damaged row takes the rows behind it with it, which need its values, up to the next epoch.
 
 const (
 	epochFlag  = 1
@@ -47,7 +47,13 @@ type group struct {
 }
 
 // journalCodec holds the values that the next row is relative to; one for the writer, one for each reader.
-type journalCodec struct{ prev []uint64 }
+type journalCodec struct {
+	prev []uint64
+	lost bool // a reader: a row is missing, and values mean nothing until the next epoch
+}
+
+// startsEpoch says whether a row needs no other.
+func startsEpoch(row []byte) bool { return len(row) > 0 && row[0]&epochFlag != 0 }
 
 func (c *journalCodec) slot(id uint32) *uint64 {
 	if int(id) >= len(c.prev) {
@@ -105,7 +111,7 @@ func (c *journalCodec) decode(b []byte, each func(t int64, e entry) error) error
 	if len(b) == 0 {
 		return errShortRow
 	}
-	if b[0]&epochFlag != 0 {
+	if startsEpoch(b) {
 		clear(c.prev)
 	}
 	b = b[1:]

@@ -70,6 +70,21 @@ func (l *ledger) change(kind byte, t int64, old, new map[string]string) []note {
 	return out
 }
 
+// end ends at t everything that holds, and gives the notes that say so.
+func (l *ledger) end(t int64) []note {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []note
+	for _, kind := range []byte{ledgerFact, ledgerAbsent} {
+		for _, p := range sortedKeys(l.now[kind]) {
+			n := note{t: t, kind: kind, path: p}
+			l.put(n)
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
 // put adds a note in the order of time; one of equal kind, path and time takes the place of the former. The caller holds mu.
 func (l *ledger) put(n note) {
 	if n.value == "" {

@@ -157,13 +157,22 @@ func Prune(dir string, now time.Time, keepAge time.Duration, keepBytes int64) ([
 		if i.Recording != Saved || i.Ended.IsZero() || !old && !big {
 			continue
 		}
-		if err := os.Remove(i.Path); err != nil {
+		if err := removeFile(i.Path); err != nil {
 			return gone, fmt.Errorf("deleting session: %w", err)
 		}
 		total -= i.Bytes
 		gone = append(gone, i)
 	}
 	return gone, nil
+}
+
+// removeFile deletes a session's file, and what SQLite leaves beside it where somebody read while it ended.
+func removeFile(path string) error {
+	err := os.Remove(path)
+	for _, suffix := range []string{"-wal", "-shm"} {
+		os.Remove(path + suffix) //nolint:errcheck // mostly there is none
+	}
+	return err
 }
 
 // Export copies a session, also one that is being recorded, into one new file that stands alone.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,24 +21,50 @@ type lockFile struct{ f *os.File }
 
 func lockPath(session string) string { return strings.TrimSuffix(session, Extension) + ".lock" }
 
+// lockTries is how often a lock is asked for, lockPause apart: whoever asks for the recorder holds it for a moment, too.
+const (
+	lockTries = 5
+	lockPause = 10 * time.Millisecond
+)
+
 func lockSession(session string) (*lockFile, error) {
-	f, err := os.OpenFile(lockPath(session), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("locking session: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
+	for try := 1; ; try++ {
+		l, err := tryLock(lockPath(session))
+		switch {
+		case err == nil && l != nil:
+			return l, nil
+		case err != nil && !errors.Is(err, unix.EWOULDBLOCK):
+			return nil, fmt.Errorf("locking session: %w", err)
+		case try == lockTries:
 			return nil, fmt.Errorf("session %s: %w", session, ErrRecording)
 		}
-		return nil, fmt.Errorf("locking session: %w", err)
+		time.Sleep(lockPause)
 	}
-	if err = f.Truncate(0); err == nil {
-		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
+}
+
+// tryLock asks once; nil without an error when the file was removed by its former owner while it was asked for: who locks
+// that one shuts nobody out.
+func tryLock(path string) (*lockFile, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+		mine, err1 := f.Stat()
+		there, err2 := os.Stat(path)
+		if err1 != nil || err2 != nil || !os.SameFile(mine, there) {
+			f.Close()
+			return nil, nil
+		}
+		// The new owner over the old one, and only then cut: a lock without an owner would look like no recorder.
+		pid := strconv.Itoa(os.Getpid()) + "\n"
+		if _, err = f.WriteAt([]byte(pid), 0); err == nil {
+			err = f.Truncate(int64(len(pid)))
+		}
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("locking session: %w", err)
+		return nil, err
 	}
 	return &lockFile{f}, nil
 }
@@ -61,7 +88,8 @@ func recorderOf(session string) (pid int) {
 		return 0 // closing f gives it back
 	}
 	b, _ := io.ReadAll(io.LimitReader(f, 20))
-	pid, _ = strconv.Atoi(strings.TrimSpace(string(b)))
+	line, _, _ := strings.Cut(string(b), "\n")
+	pid, _ = strconv.Atoi(strings.TrimSpace(line))
 	return pid
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -105,6 +104,11 @@ func (r *Recorder) begin(ctx context.Context, t int64) {
 	}
 	for key, p := range r.pulls {
 		if !asked[key] && !p.busy { // no longer there: its series end here
+			for _, s := range p.own {
+				if s != nil {
+					p.seen = append(p.seen, s)
+				}
+			}
 			r.ingest(p, t, nil)
 			r.takeFacts(p, t, nil, nil)
 			delete(r.pulls, key)
@@ -125,13 +129,13 @@ func (r *Recorder) take(got pulled) {
 		r.dropped.Add(1)
 		return
 	}
-	absent := maps.Clone(got.r.Absent)
+	absent := make(map[string]string, len(got.r.Absent)+1)
+	for path, why := range got.r.Absent {
+		absent[path] = Redact(why)
+	}
 	up := 1.0
 	if got.r.Err != nil {
 		up = 0
-		if absent == nil {
-			absent = map[string]string{}
-		}
 		absent[targetPath(p.job, p.instance)] = Redact(got.r.Err.Error())
 	}
 	r.takeMeta(got.r.Meta)
@@ -155,6 +159,7 @@ func (r *Recorder) ingestOwn(p *pull, t int64, vs [4]float64) {
 			p.own[i], _ = h.find(labels.FromStrings(model.MetricNameLabel, m, "job", p.job, "instance", p.instance))
 		}
 		if h.appendFloat(p.own[i], t, vs[i]) {
+			p.own[i].stale = false
 			g.entries = append(g.entries, entry{id: p.own[i].id, v: vs[i]})
 		}
 	}
@@ -203,6 +208,9 @@ func (r *Recorder) ingest(p *pull, t int64, samples []probes.Sample) {
 		}
 	}
 	p.seen = seen
+	if len(p.cache) > 2*len(seen)+1024 { // a source whose series come and go: only those of its last page are worth keeping
+		clear(p.cache)
+	}
 	r.addGroup(floats)
 	r.addGroup(hists)
 }

@@ -66,12 +66,16 @@ func newAsker(h *head, a *archive, l *ledger) *asker {
 }
 
 // slowest gives the longest interval of any source in the minute before at; one tick if none says.
-func (a *asker) slowest(at int64) time.Duration {
+func (a *asker) slowest(at int64) time.Duration { return a.slowestBetween(at, at) }
+
+// slowestBetween is slowest for the moments of a range: its beginning may have had longer intervals than its end.
+func (a *asker) slowestBetween(from, to int64) time.Duration {
+	from -= 60_000
 	out := Tick
-	a.raw(at-60_000, at, IntervalMetric, func(_ labels.Labels, it chunkenc.Iterator) {
+	a.raw(from, to, IntervalMetric, func(_ labels.Labels, it chunkenc.Iterator) {
 		for it.Next() == chunkenc.ValFloat {
 			t, v := it.At()
-			if t > at-60_000 && t <= at && !value.IsStaleNaN(v) {
+			if t > from && t <= to && !value.IsStaleNaN(v) {
 				out = max(out, time.Duration(v*float64(time.Second)))
 			}
 		}
@@ -79,8 +83,11 @@ func (a *asker) slowest(at int64) time.Duration {
 	return out
 }
 
-// raw walks the samples of a metric, also those outside of the bounds that share a chunk with some inside.
+// raw walks the samples of a metric, also those outside of the bounds that share a chunk with some inside. What a damaged
+// chunk would still have given is left out.
 func (a *asker) raw(mint, maxt int64, metric string, each func(labels.Labels, chunkenc.Iterator)) {
+	var damaged error
+	defer recovered(&damaged, metric)
 	q := querier{view: &a.view, mint: mint, maxt: maxt}
 	set := q.Select(context.Background(), false, nil, labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metric))
 	for set.Next() {
@@ -130,7 +137,7 @@ func substitute(expr, sel string, window, interval, rng time.Duration) string {
 	return strings.NewReplacer(
 		"$__rate_interval", d(window), "${__rate_interval}", d(window),
 		"$__interval_ms", fmt.Sprint(interval.Milliseconds()), "$__interval", d(interval), "${__interval}", d(interval),
-		"$__range_s", fmt.Sprint(int64(rng.Seconds())), "$__range", d(rng), "${__range}", d(rng),
+		"$__range_s", fmt.Sprint(int64(rng.Seconds())), "$__range_ms", fmt.Sprint(rng.Milliseconds()), "$__range", d(rng), "${__range}", d(rng),
 		"$sel", sel, "$w", d(window),
 	).Replace(expr)
 }
@@ -155,7 +162,7 @@ func (a *asker) QueryRange(ctx context.Context, expr string, start, end time.Tim
 	if step <= 0 || end.Before(start) {
 		return res, fmt.Errorf("query %s: from %s to %s in steps of %s is no range", expr, start.Format(time.RFC3339), end.Format(time.RFC3339), step)
 	}
-	slowest := a.slowest(msOf(end))
+	slowest := a.slowestBetween(msOf(start), msOf(end))
 	if res.Expr, res.Window, err = a.expand(expr, sc, step, slowest); err != nil {
 		return res, err
 	}

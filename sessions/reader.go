@@ -48,8 +48,8 @@ type Scope struct {
 	Dialect *dialect.Dialect
 	// Sel is a list of label matchers without braces, `job="vllm",instance="127.0.0.1:8000"`: what $sel becomes.
 	Sel string
-	// Window is what $w and $__rate_interval become; zero means 4 intervals of the slowest source of the last minute,
-	// at least 10 s. A smaller one is raised to that.
+	// Window is what $w and $__rate_interval become; zero means 4 intervals of the slowest source of the last minute, or
+	// of the range, at least 10 s and the step. A smaller one is raised to that.
 	Window time.Duration
 	// Interval is what $__interval becomes (the step of a range query); zero means the step, or one second.
 	Interval time.Duration

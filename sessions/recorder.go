@@ -147,6 +147,7 @@ func (r *Recorder) create() error {
 		a, err = openArchive(r.path)
 	}
 	if err != nil {
+		lock.release() // else the next try would find a recorder that lives: this one
 		w.db.Close()
 		os.Remove(r.path)
 		return err
@@ -193,13 +194,10 @@ func Resume(ctx context.Context, path string, o Options) (*Recorder, error) {
 	if err != nil {
 		return fail(err)
 	}
-	m, err := a.meta()
+	r := newRecorder(o)
+	m, err := r.load(a)
 	if err == nil && m["ended"] != "" {
 		err = fmt.Errorf("session %s was ended at %s: start a new one", m["id"], timeOf(metaInt(m, "ended")).Format(time.DateTime))
-	}
-	r := newRecorder(o)
-	if err == nil {
-		_, err = r.load(a)
 	}
 	if err != nil {
 		a.db.Close()
@@ -213,16 +211,17 @@ func Resume(ctx context.Context, path string, o Options) (*Recorder, error) {
 	r.archive.Store(a)
 	r.w, r.lock, r.path = w, lock, path
 	r.id, r.opt.Name, r.started = m["id"], m["name"], metaInt(m, "started")
-	r.simulated.Store(r.simulated.Load() || m["simulated"] == "true")
+	r.simulated.Store(o.Simulated || m["simulated"] == "true")
+	r.pending.meta["simulated"] = strconv.FormatBool(r.simulated.Load())
 	last := r.head.last
 	r.written.names, r.written.series = len(r.head.names), len(r.head.series)
-	// Nothing is known yet about sources of the past: their series end where the recording did.
-	if r.head.block == 0 && last != 0 { // an empty journal: all there is lies in finished blocks
-		r.head.block = blockOf(last) + blockSpan
-		r.head.floor = r.head.block
-	}
+	// Nothing is known yet about sources of the past: their series, facts and reasons end where the recording did.
+	r.pending.notes = r.ledger.end(last + 1)
 	r.stored = r.head.floor
 	r.start(ctx, last)
+	if last == 0 { // its recorder was gone before the first tick
+		return r, nil
+	}
 	r.addEvents([]probes.Event{{
 		Kind: "recorder.gap", Subject: "recorder", Severity: probes.Warning,
 		Title: fmt.Sprintf("not recorded for %s", (time.Duration(r.clock.base-last) * time.Millisecond).Round(time.Second)),
@@ -231,24 +230,17 @@ func Resume(ctx context.Context, path string, o Options) (*Recorder, error) {
 	return r, nil
 }
 
-// load takes in what a file holds.
-func (r *Recorder) load(a *archive) (position, error) {
+// load takes in what a file holds, and gives what it says of itself.
+func (r *Recorder) load(a *archive) (map[string]string, error) {
 	var pos position
 	var codec journalCodec
-	_, err := a.load(r.head, r.ledger, &pos, &codec)
-	if errors.Is(err, errDamagedJournal) {
-		err = nil // what came before the damage is good; the next block begins anew
+	m, _, err := a.load(r.head, r.ledger, &pos, &codec)
+	if err != nil && !errors.Is(err, errDamagedJournal) { // around the damage all is good, and the next row begins an epoch
+		return m, err
 	}
-	if err != nil {
-		return pos, err
-	}
-	m, err := a.meta()
-	if err != nil {
-		return pos, err
-	}
-	r.seq = max(pos.journal, metaInt(m, "seq"))
+	r.seq = pos.journal
 	loadBounds(r.head, m)
-	return pos, nil
+	return m, nil
 }
 
 // clock gives the ticks: monotonic time over one wall anchor, so that a stepped wall clock bends nothing.
@@ -371,6 +363,7 @@ func (r *Recorder) flush() {
 	r.mu.Lock()
 	if err != nil {
 		r.trouble = err.Error()
+		r.epoch = true // no row tells readers which values the half-encoded one left behind
 	} else {
 		r.epoch = false
 		r.seq++
@@ -424,4 +417,7 @@ func (r *Recorder) finishBlock() {
 		keep = unstoredBlocks
 	}
 	r.head.forget(min(oldest, r.head.block-keep*blockSpan))
+	if r.archive.Load() == nil { // what memory forgets is nowhere
+		r.head.first = max(r.head.first, r.head.floor)
+	}
 }

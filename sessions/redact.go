@@ -9,14 +9,14 @@ import (
 // kv_tokens, which are sizes: a plural is a count.
 var secretName = regexp.MustCompile(`(?i)(api[-_]?key|secret|passw(or)?d|credential|authorization|cookie|private[-_]?key|(^|[^a-z])key($|[^a-z])|token($|[^s]))`)
 
-var userInfo = regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*://)[^/\s@]*@`)
+var userInfo = regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*://)[^/?#\s]*@`)
 
 // secretArg matches a secret inside a text: --api-key abc, token=abc, "Authorization: Bearer abc", and keys by their look.
-var secretArg = regexp.MustCompile(`(?i)((?:--?)?[a-z0-9_-]*(?:api[-_]?key|secret|passw(?:or)?d|token)["']?(?:\s*[=:]\s*|\s+)["']?)[^\s"',;]+|(bearer\s+)\S+|\b(?:sk|hf|ghp|glpat|xox[bp])[-_][A-Za-z0-9_-]{8,}`)
+var secretArg = regexp.MustCompile(`(?i)((?:--?)?[a-z0-9_-]*(?:api[-_]?key|secret|passw(?:or)?d|token)["']?(?:\s*[=:]\s*|\s+)["']?)[^\s"',;]+|(bearer\s+|authorization["']?\s*[:=]\s*["']?(?:(?:basic|bearer)\s+)?)\S+|\b(?:sk|hf|ghp|glpat|xox[bp])[-_][A-Za-z0-9_-]{8,}`)
 
 const cutMark = "[cut]"
 
-// Redact cuts what looks like a secret out of a text: user-info in URLs, bearer tokens, values of arguments and fields
+// Redact cuts what looks like a secret out of a text: user-info in URLs, bearer tokens, Authorization headers, values of arguments and fields
 // whose names say key, token, secret or password, and strings with the prefixes of well-known kinds of keys.
 func Redact(s string) string {
 	s = userInfo.ReplaceAllString(s, "${1}")

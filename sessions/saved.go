@@ -13,13 +13,14 @@ import (
 const followEvery = 500 * time.Millisecond
 
 // Open opens a session to be read: a saved one, one left by a recorder that died, or one that another process on this host
-// is recording; the last grows while it is open. Nothing of the file is changed.
+// is recording. One that was not ended grows while it is open, also when somebody goes on with it only then. Nothing of the
+// file is changed.
 func Open(path string) (Reader, error) {
 	s, err := open(path)
 	if err != nil {
 		return nil, err
 	}
-	if s.pid != 0 {
+	if s.meta["ended"] == "" {
 		ctx, stop := context.WithCancel(context.Background())
 		s.stop = stop
 		s.stopped.Add(1)
@@ -64,13 +65,9 @@ func open(path string) (*saved, error) {
 
 // read takes in what is new in the file.
 func (s *saved) read() error {
-	fresh, err := s.archive.Load().load(s.head, s.ledger, &s.pos, &s.codec)
+	m, fresh, err := s.archive.Load().load(s.head, s.ledger, &s.pos, &s.codec)
 	damaged := errors.Is(err, errDamagedJournal)
 	if err != nil && !damaged {
-		return err
-	}
-	m, err := s.archive.Load().meta()
-	if err != nil {
 		return err
 	}
 	loadBounds(s.head, m)

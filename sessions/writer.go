@@ -153,7 +153,9 @@ func (r *Recorder) shut(end bool) error {
 		if len(r.groups) > 0 {
 			r.flush()
 		}
-		if end && !r.Info().Started.IsZero() && !never {
+		first, _ := r.Bounds()
+		empty := end && !never && first.IsZero()
+		if end && !first.IsZero() && !never {
 			r.head.mu.Lock()
 			for _, s := range r.head.series {
 				s.finish()
@@ -178,6 +180,9 @@ func (r *Recorder) shut(end bool) error {
 		}
 		if err := w.close(end); err != nil && r.closed == nil {
 			r.closed = err
+		}
+		if empty && r.closed == nil { // ended before its first tick: there is no session
+			r.closed = removeFile(r.path)
 		}
 		r.mu.Lock()
 		r.w = nil
