@@ -21,8 +21,9 @@ type Work struct {
 	Moved, Fell bool
 	// Still is how long work has been there without a token counter moving; zero while there is none.
 	Still time.Duration
-	// Step is the longest step of the last five minutes: the upper edge of the highest step-time bucket that moved, or a
-	// pause between two movements that was seen to end. Zero if none is known.
+	// Step is the longest step of the last five minutes: the upper edge of the highest step-time bucket that moved, cut to
+	// the time in which it must have happened, or a pause between two movements that was seen to end. A pause that was
+	// long enough to be a stall is none: else each stall would hide the next one. Zero if none is known.
 	Step time.Duration
 	// Started is when the server process started, zero if the page does not tell.
 	Started time.Time
@@ -42,7 +43,10 @@ type tracker struct {
 	roles   map[string]role
 	last    map[uint64]float64 // progress counters by hash of their labels
 	buckets map[uint64]float64 // step-time buckets, likewise
+	newest  time.Time          // the last page
 	moved   time.Time          // last page on which a counter moved
+	before  time.Time          // the page before that one
+	stalled bool               // the last page was one of a stall
 	busy    time.Time          // first page of the present work
 	unmoved time.Time          // last page with work and no movement since moved; zero if there was none
 	steps   []step
@@ -199,15 +203,22 @@ func longest(grown map[float64]float64) time.Duration {
 
 // clock keeps the times of w: how long work has stood still, and the longest recent step.
 func (t *tracker) clock(now time.Time, w *Work, step time.Duration) {
-	t.step(now, step)
+	// A step that ended since the last page began no earlier than the page before the last movement: a request may wait
+	// longer between two tokens (a preempted one does), but the engine's step was not longer than that.
+	if !t.before.IsZero() {
+		step = min(step, now.Sub(t.before))
+	}
+	if !t.stalled {
+		t.step(now, step)
+	}
 	working := w.Running > 0 || w.Waiting > 0
 	switch {
 	case w.Moved || w.Fell || t.moved.IsZero():
 		// A movement ends a pause that began no later than the last movement; it was at least as long as it was seen to be.
-		if working && !t.unmoved.IsZero() && !t.busy.IsZero() {
+		if working && !t.stalled && !t.unmoved.IsZero() && !t.busy.IsZero() {
 			t.step(now, t.unmoved.Sub(latest(t.moved, t.busy)))
 		}
-		t.moved, t.unmoved = now, time.Time{}
+		t.moved, t.before, t.unmoved = now, t.newest, time.Time{}
 	case working:
 		t.unmoved = now
 	}
@@ -220,9 +231,12 @@ func (t *tracker) clock(now time.Time, w *Work, step time.Duration) {
 	if working && !w.Moved && !w.Fell {
 		w.Still = now.Sub(latest(t.moved, t.busy))
 	}
+	t.step(now, 0) // forgets what is no longer recent
 	for _, s := range t.steps {
 		w.Step = max(w.Step, s.long)
 	}
+	t.stalled = w.Still > 0 && w.Still >= stallAfter(w.Step)
+	t.newest = now
 }
 
 func latest(a, b time.Time) time.Time {

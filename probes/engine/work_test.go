@@ -127,6 +127,10 @@ func TestStandingStill(t *testing.T) {
 		{"a step is forgotten after five minutes", []second{{0, 1, 0, 5, ""}, {1, 1, 0, 6, "5.0"}, {302, 1, 0, 7, "0.1"}}, 0, 0.1},
 		{"a pause that ends in a token is a step as long as it was seen to be", []second{{0, 1, 0, 5, ""}, {1, 1, 0, 6, ""}, {5, 1, 0, 6, ""}, {9, 1, 0, 7, ""}}, 0, 4},
 		{"a pause while there was no work is none", []second{{0, 1, 0, 5, ""}, {1, 0, 0, 6, ""}, {90, 1, 0, 7, ""}}, 0, 0},
+		{"a request that waits longer between two tokens than the engine between two steps makes no long step",
+			[]second{{0, 1, 0, 5, ""}, {1, 1, 0, 6, ""}, {2, 1, 0, 7, ""}, {3, 1, 0, 8, "5.0"}}, 0, 2},
+		{"a stall is no step, so it does not hide the next one",
+			[]second{{0, 1, 0, 5, ""}, {1, 1, 0, 6, ""}, {12, 1, 0, 6, ""}, {13, 1, 0, 7, "5.0"}, {24, 1, 0, 7, ""}}, 11, 0},
 		{"scrapes far apart make no pause", []second{{0, 1, 0, 5, ""}, {5, 1, 0, 6, ""}, {10, 1, 0, 7, ""}}, 0, 0},
 	}
 	for _, c := range cases {
