@@ -12,12 +12,18 @@ var secretName = regexp.MustCompile(`(?i)(api[-_]?key|secret|passw(or)?d|credent
 var userInfo = regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*://)[^/?#\s]*@`)
 
 // secretArg matches a secret inside a text: --api-key abc, token=abc, "Authorization: Bearer abc", and keys by their look.
-var secretArg = regexp.MustCompile(`(?i)((?:--?)?[a-z0-9_-]*(?:api[-_]?key|secret|passw(?:or)?d|token)["']?(?:\s*[=:]\s*|\s+)["']?)[^\s"',;]+|(bearer\s+|authorization["']?\s*[:=]\s*["']?(?:(?:basic|bearer)\s+)?)\S+|\b(?:sk|hf|ghp|glpat|xox[bp])[-_][A-Za-z0-9_-]{8,}`)
+// A space parts a name from its value on a command line only: "no token counter moved" tells no secret.
+var secretArg = regexp.MustCompile(`(?i)((?:--?[a-z0-9_-]*` + secretWord + `\s+|[a-z0-9_-]*` + secretWord + `["']?\s*[=:]\s*)["']?)[^\s"',;]+` +
+	`|(bearer\s+|authorization["']?\s*[:=]\s*["']?(?:(?:basic|bearer)\s+)?)\S+` +
+	`|\b(?:sk|hf|ghp|glpat|xox[bp])[-_][A-Za-z0-9_-]{8,}`)
+
+const secretWord = `(?:api[-_]?key|secret|passw(?:or)?d|token)`
 
 const cutMark = "[cut]"
 
-// Redact cuts what looks like a secret out of a text: user-info in URLs, bearer tokens, Authorization headers, values of arguments and fields
-// whose names say key, token, secret or password, and strings with the prefixes of well-known kinds of keys.
+// Redact cuts what looks like a secret out of a text: user-info in URLs, bearer tokens, Authorization headers, values of
+// arguments and fields whose names say key, token, secret or password, and strings with the prefixes of well-known kinds
+// of keys.
 func Redact(s string) string {
 	s = userInfo.ReplaceAllString(s, "${1}")
 	return secretArg.ReplaceAllString(s, "${1}${2}"+cutMark)

@@ -16,6 +16,7 @@ func TestSecretsAreCutBeforeTheyAreStored(t *testing.T) {
 		{"a password with an @", "scrape http://me:hunter2@x@host:1/metrics: refused", "scrape http://host:1/metrics: refused"},
 		{"an @ behind the host", "scrape http://host:1/x?mail=a@b: refused", "scrape http://host:1/x?mail=a@b: refused"},
 		{"a key by its look", "got sk-hunter2hunter2 back", "got [cut] back"},
+		{"words about tokens stay", "3 running, and no token counter moved for 14 s; token limits apply", "3 running, and no token counter moved for 14 s; token limits apply"},
 		{"sizes in tokens stay", "--max-num-batched-tokens 8192 kv_tokens 46592", "--max-num-batched-tokens 8192 kv_tokens 46592"},
 		{"a tokenizer stays", "--tokenizer meta-llama/Llama-3.1-8B --tokenizer-mode auto", "--tokenizer meta-llama/Llama-3.1-8B --tokenizer-mode auto"},
 	} {

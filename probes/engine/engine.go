@@ -140,7 +140,7 @@ func (s *Scraper) Close() { s.c.close() }
 func (s *Scraper) Read(ctx context.Context) probes.Reading {
 	now := s.clock()
 	var r probes.Reading
-	o := Observation{At: now, Local: s.local, Port: s.port, Note: s.d.State.Note}
+	o := Observation{At: now, Local: s.local, Port: s.port, Note: s.d.State.Note.For(s.facts["version"])}
 	srv, found, unseen := s.server()
 	if found && s.alive(srv.PID) {
 		o.PID, o.Started = srv.PID, srv.Start

@@ -88,8 +88,36 @@ type State struct {
 	Sleep Sleep
 	// Model is the label that holds the served model's name.
 	Model string
-	// Note is added to the reason for a stall: what else may look like one.
-	Note string
+	// Note is what else may look like a stall in old versions.
+	Note Note
+}
+
+// Note is a caveat for versions of the engine before one.
+type Note struct {
+	Text   string `yaml:"text"`
+	Before string `yaml:"before"`
+}
+
+// For gives the text if it applies to that version, or if the version is not known.
+func (n Note) For(version string) string {
+	if version != "" && n.Before != "" && !older(version, n.Before) {
+		return ""
+	}
+	return n.Text
+}
+
+// older compares dotted versions by their numbers; what follows a number ("0rc1", "0+cpu") doesn't count.
+func older(a, b string) bool {
+	x, y := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range min(len(x), len(y)) {
+		var m, n int
+		fmt.Sscanf(x[i], "%d", &m) //nolint:errcheck // what is no number counts as 0
+		fmt.Sscanf(y[i], "%d", &n) //nolint:errcheck // likewise
+		if m != n {
+			return m < n
+		}
+	}
+	return len(x) < len(y)
 }
 
 // Alternatives are names of one thing through the versions, the newest first.

@@ -79,7 +79,7 @@ type fileState struct {
 	Start    string      `yaml:"start"`
 	Sleep    Sleep       `yaml:"sleep"`
 	Model    string      `yaml:"model"`
-	Note     string      `yaml:"note"`
+	Note     Note        `yaml:"note"`
 }
 
 type file struct {
