@@ -63,10 +63,14 @@ func dsn(path, mode string, pragmas ...string) string {
 
 func blockKey(name uint32, block int64) int64 { return int64(name)<<32 | block/blockSpan }
 
-// writer is the one connection that writes a session's file.
+// writer is the one connection of the recorder that writes a session's file.
 type writer struct {
 	path string
 	db   *sql.DB
+
+	own     map[int64]bool // events that this writer inserted, by seq, since foreign was last asked
+	events  int64          // events up to this seq have been looked at
+	changes int64          // SQLite's data_version: another value means that another process wrote
 }
 
 // createFile makes a new, empty session file, readable by its owner only.
@@ -105,7 +109,14 @@ func openWriter(path string) (*writer, error) {
 		db.Close()
 		return nil, fmt.Errorf("opening session %s for writing: %w", path, err)
 	}
-	return &writer{path: path, db: db}, nil
+	w := &writer{path: path, db: db, own: map[int64]bool{}}
+	// A new file has no table yet, and then nobody can have written events.
+	db.QueryRow("SELECT coalesce(max(seq),0) FROM events").Scan(&w.events) //nolint:errcheck // see above
+	if err := db.QueryRow("PRAGMA data_version").Scan(&w.changes); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("opening session %s for writing: %w", path, err)
+	}
+	return w, nil
 }
 
 // batch is what one commit adds to the file.
@@ -164,9 +175,15 @@ func (w *writer) commit(ctx context.Context, b *batch) error {
 		run("DELETE FROM ledger WHERE t=? AND kind=? AND path=?", n.t, n.kind, n.path)
 		run("INSERT INTO ledger(t,kind,path,value) VALUES(?,?,?,?)", n.t, n.kind, n.path, n.value)
 	}
+	own := make([]int64, 0, len(b.events))
 	for _, e := range b.events {
 		text := encode(e)
-		run("INSERT INTO events(t,crc,data) VALUES(?,?,?)", msOf(e.Time), checksum(text), string(text))
+		if err != nil {
+			break
+		}
+		var seq int64
+		err = tx.QueryRowContext(ctx, "INSERT INTO events(t,crc,data) VALUES(?,?,?) RETURNING seq", msOf(e.Time), checksum(text), string(text)).Scan(&seq)
+		own = append(own, seq)
 	}
 	if err == nil && len(b.blocks) > 0 {
 		var st *sql.Stmt
@@ -191,7 +208,43 @@ func (w *writer) commit(ctx context.Context, b *batch) error {
 	if err != nil {
 		return fmt.Errorf("writing session: %w", err)
 	}
+	for _, seq := range own {
+		w.own[seq] = true
+	}
 	return nil
+}
+
+// foreign gives the events that other processes wrote into the session since it was last asked: an operator's marks from
+// a console that reads along.
+func (w *writer) foreign() ([]probes.Event, error) {
+	var changes int64
+	if err := w.db.QueryRow("PRAGMA data_version").Scan(&changes); err != nil || changes == w.changes {
+		return nil, err
+	}
+	rows, err := w.db.Query("SELECT seq, crc, data FROM events WHERE seq>? ORDER BY seq", w.events)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []probes.Event
+	for rows.Next() {
+		var seq, crc int64
+		var text string
+		if err := rows.Scan(&seq, &crc, &text); err != nil {
+			return nil, err
+		}
+		w.events = seq
+		var e probes.Event
+		if !w.own[seq] && checksum([]byte(text)) == crc && json.Unmarshal([]byte(text), &e) == nil {
+			out = append(out, e)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	w.changes = changes
+	clear(w.own)
+	return out, nil
 }
 
 // prune deletes the blocks before a time, and gives their room back to the file system.

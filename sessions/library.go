@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"pitwall/probes"
 	"slices"
 	"strconv"
 	"strings"
@@ -140,7 +141,8 @@ func Find(dir, which string) (string, error) {
 }
 
 // Prune deletes ended sessions: those that ended before now-keepAge, then the oldest until all together are within
-// keepBytes. Zero keeps all. Sessions that are being recorded, or whose recorder died, are never deleted. It gives what was deleted.
+// keepBytes. Zero keeps all. Never deleted are sessions that are being recorded, those whose recorder died, and those that
+// somebody gave a name or put a mark into: they are kept for a reason. It gives what was deleted.
 func Prune(dir string, now time.Time, keepAge time.Duration, keepBytes int64) ([]Info, error) {
 	all, err := List(dir)
 	if err != nil {
@@ -154,7 +156,7 @@ func Prune(dir string, now time.Time, keepAge time.Duration, keepBytes int64) ([
 	for _, i := range slices.Backward(all) {
 		old := keepAge > 0 && i.Ended.Before(now.Add(-keepAge))
 		big := keepBytes > 0 && total > keepBytes
-		if i.Recording != Saved || i.Ended.IsZero() || !old && !big {
+		if i.Recording != Saved || i.Ended.IsZero() || !old && !big || i.Name != "" || marked(i.Path) {
 			continue
 		}
 		if err := removeFile(i.Path); err != nil {
@@ -173,6 +175,18 @@ func removeFile(path string) error {
 		os.Remove(path + suffix) //nolint:errcheck // mostly there is none
 	}
 	return err
+}
+
+// marked says whether an operator put a mark into a session; one that can't be read counts as marked.
+func marked(path string) bool {
+	a, err := openArchive(path)
+	if err != nil {
+		return true
+	}
+	defer a.db.Close()
+	var n int
+	err = a.db.QueryRow("SELECT count(*) FROM events WHERE json_extract(data, '$.Kind') = ?", probes.KindMark).Scan(&n)
+	return err != nil || n > 0
 }
 
 // Export copies a session, also one that is being recorded, into one new file that stands alone.

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -327,22 +326,6 @@ func (r *Recorder) Tick(ctx context.Context, t time.Time) error {
 	if r.trouble != "" && r.opt.Dir != "" {
 		return errors.New(r.trouble)
 	}
-	return nil
-}
-
-// Mark puts an operator's note on the clock.
-func (r *Recorder) Mark(note string) error {
-	note = strings.TrimSpace(note)
-	if note == "" {
-		return errors.New("a mark needs a note")
-	}
-	t := r.clock.at(time.Now())
-	if r.clock.base == 0 {
-		t = r.tick
-	}
-	r.addEvents([]probes.Event{{Kind: probes.KindMark, Subject: "operator", Title: note}}, t)
-	r.version.Add(1)
-	r.wake()
 	return nil
 }
 

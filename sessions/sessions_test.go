@@ -3,11 +3,9 @@ package sessions
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -509,88 +507,6 @@ func TestRetentionKeepsTheNewest(t *testing.T) {
 	none(t, s, "now", at(1000))
 	if f, _ := s.Bounds(); !f.Equal(first) {
 		t.Errorf("bounds say %s, recorder said %s", f, first)
-	}
-}
-
-func TestSimulatedForEver(t *testing.T) {
-	dir := t.TempDir()
-	src := &page{job: "vllm", instance: "i", read: func(n int) probes.Reading {
-		return probes.Reading{Samples: []probes.Sample{sample(map[bool]float64{true: 1, false: 0}[n == 3], "__name__", "pitwall_simulated")}}
-	}}
-	r := newTestRecorder(t, Options{Dir: dir, Sources: func() []probes.Source { return []probes.Source{src} }})
-	drive(t, r, 0, 3)
-	if r.Info().Simulated {
-		t.Error("simulated too early")
-	}
-	drive(t, r, 3, 3)
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
-	all, err := List(dir)
-	if err != nil || len(all) != 1 || !all[0].Simulated {
-		t.Errorf("list %+v, %v", all, err)
-	}
-}
-
-func TestLibrary(t *testing.T) {
-	dir := t.TempDir()
-	src := engine()
-	sources := func() []probes.Source { return []probes.Source{src} }
-	var paths []string
-	for i := range 3 {
-		r, err := NewRecorder(Options{Dir: dir, Name: fmt.Sprintf("tuning-%d", i), Sources: sources})
-		if err != nil {
-			t.Fatal(err)
-		}
-		paths = append(paths, r.path)
-		drive(t, r, 0, 5)
-		if i < 2 {
-			r.Close()
-			continue
-		}
-		defer r.Close()
-	}
-	if err := os.WriteFile(filepath.Join(dir, "00000000-000000-0000.pitwall"), []byte("not a database, but long enough to look at"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	all, err := List(dir)
-	if err != nil || len(all) != 4 {
-		t.Fatalf("list %+v, %v", all, err)
-	}
-	if bad := all[3]; !strings.Contains(bad.Trouble, "no SQLite database") {
-		t.Errorf("the broken file says %q", bad.Trouble)
-	}
-	live, err := Running(dir)
-	if err != nil || len(live) != 1 || live[0].Path != paths[2] || live[0].PID != os.Getpid() || !live[0].Last.Equal(at(4)) {
-		t.Errorf("running %+v, %v", live, err)
-	}
-	if p, err := Find(dir, "tuning-1"); err != nil || p != paths[1] {
-		t.Errorf("find by name: %s, %v", p, err)
-	}
-	if _, err := Find(dir, strconv.Itoa(time.Now().UTC().Year())); err == nil || !strings.Contains(err.Error(), "the beginning of 3 sessions") {
-		t.Errorf("ambiguous: %v", err)
-	}
-	out := filepath.Join(t.TempDir(), "copy.pitwall")
-	if err := Export(context.Background(), paths[2], out); err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := one(t, s, "now", at(4)); got != 14 { // the third recorder of the same source
-		t.Errorf("now in the copy = %v", got)
-	}
-	if i := s.Info(); i.Recording != Saved || !i.Ended.Equal(at(4)) {
-		t.Errorf("the copy says %+v", i)
-	}
-	s.Close()
-	if err := Export(context.Background(), paths[0], out); err == nil {
-		t.Error("an export overwrote a file")
-	}
-	gone, err := Prune(dir, at(86400), time.Hour, 0)
-	if err != nil || len(gone) != 2 {
-		t.Errorf("pruned %+v, %v", gone, err)
 	}
 }
 

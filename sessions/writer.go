@@ -71,6 +71,15 @@ func (r *Recorder) store(ctx context.Context) bool {
 		}
 		return false
 	}
+	marks, err := w.foreign()
+	if err != nil && ctx.Err() == nil {
+		r.setTrouble(troubleOf(err))
+		return false
+	}
+	for _, e := range marks {
+		r.ledger.addEvent(e)
+		r.version.Add(1)
+	}
 	size := fileBytes(r.path)
 	r.mu.Lock()
 	r.trouble, r.bytes = "", size

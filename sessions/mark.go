@@ -1,0 +1,64 @@
+package sessions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"pitwall/probes"
+)
+
+// Marker is a Reader that can put an operator's note on the clock: one whose session is being recorded, here or by
+// another process.
+type Marker interface {
+	Mark(note string) error
+}
+
+var (
+	_ Marker = (*Recorder)(nil)
+	_ Marker = (*saved)(nil)
+)
+
+func mark(note string, t int64) (probes.Event, error) {
+	note = strings.TrimSpace(note)
+	if note == "" {
+		return probes.Event{}, errors.New("a mark needs a note")
+	}
+	return probes.Event{Time: timeOf(t), Kind: probes.KindMark, Subject: "operator", Title: Redact(note)}, nil
+}
+
+// Mark puts a note on the clock, now.
+func (r *Recorder) Mark(note string) error {
+	t := r.clock.at(time.Now())
+	if r.clock.base == 0 {
+		t = r.tick // driven by hand
+	}
+	e, err := mark(note, t)
+	if err != nil {
+		return err
+	}
+	r.addEvents([]probes.Event{e}, t)
+	r.version.Add(1)
+	r.wake()
+	return nil
+}
+
+// Mark writes the note into the session that another process records; its recorder and its other readers see it within a
+// second or two.
+func (s *saved) Mark(note string) error {
+	e, err := mark(note, time.Now().UnixMilli())
+	if err != nil {
+		return err
+	}
+	if recorderOf(s.path) == 0 {
+		return fmt.Errorf("session %s is not being recorded: a mark would have no place on its clock", s.Info().ID)
+	}
+	w, err := openWriter(s.path)
+	if err != nil {
+		return err
+	}
+	err = w.commit(context.Background(), &batch{events: []probes.Event{e}})
+	return errors.Join(err, w.db.Close())
+}
