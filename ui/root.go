@@ -50,7 +50,7 @@ func New(o Options) *Model {
 	m.at = m.now()
 	m.opts.Config.ASCII = o.Config.ASCII || m.env.asciiOnly()
 	m.opts.Config.NoColor = o.Config.NoColor || m.env.noColor()
-	m.screen = live.New(live.Options{Reader: o.Reader, Actions: o.Actions, Engine: o.Engine, Tried: o.Tried, Version: o.Version, Now: m.at})
+	m.screen = live.New(live.Options{Reader: o.Reader, Actions: o.Actions, Engine: o.Engine, Window: o.Window, Tried: o.Tried, Version: o.Version, Now: m.at})
 	m.restyle()
 	return m
 }

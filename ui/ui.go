@@ -31,6 +31,9 @@ type Config struct {
 	NoSync bool
 }
 
+// WholeSession is the Window that grows with the session.
+const WholeSession = live.WholeSession
+
 // Options make a console.
 type Options struct {
 	Reader  sessions.Reader
@@ -42,6 +45,9 @@ type Options struct {
 	Version string
 	// Engine is the instance to show at first ("127.0.0.1:8000"); "" the first one.
 	Engine string
+	// Window is how much time the charts show at first, taken up to the next window there is; WholeSession is all of it.
+	// Zero leaves it to the screen: a minute while the session is young, then five.
+	Window time.Duration
 	// Tried says where an engine was looked for, one place a line, for the screen that has none.
 	Tried []string
 	// Environ is the environment as "name=value"; nil means the process's own.

@@ -113,6 +113,7 @@ func (p *program) screen(c *config.Config, d *desk) ui.Options {
 		Actions: d,
 		Config:  ui.Config{ASCII: c.ASCII, NoColor: c.NoColor, Theme: c.Theme, Mouse: c.Mouse},
 		Version: thisBuild().Version,
+		Window:  startWindow(c),
 	}
 	if len(c.Engine) > 0 {
 		o.Engine = instance(c.Engine[0])
@@ -123,6 +124,18 @@ func (p *program) screen(c *config.Config, d *desk) ui.Options {
 	}
 	o.Tried = []string{"the vLLM processes of this host", "http://127.0.0.1:8000"}
 	return o
+}
+
+// startWindow is the window that the console begins with; the default one leaves it to the screen, which shows a minute
+// while the session is young.
+func startWindow(c *config.Config) time.Duration {
+	switch c.Window {
+	case 5 * time.Minute:
+		return 0
+	case 0:
+		return ui.WholeSession
+	}
+	return c.Window
 }
 
 // recorderOf finds a living recorder on this host that records all engines that are asked for, nil if there is none. A

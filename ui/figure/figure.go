@@ -120,6 +120,14 @@ func Percent(v float64) string {
 	return strconv.FormatFloat(math.Round(p), 'f', 0, 64) + " %"
 }
 
+// Share writes a ratio of 0..1 in whole percents, for what is never quiet: 61 %, <1 %.
+func Share(v float64) string {
+	if v > 0 && v < 0.005 {
+		return "<1 %"
+	}
+	return strconv.FormatFloat(math.Round(v*100), 'f', 0, 64) + " %"
+}
+
 // Bytes writes a size in binary units: 512 B, 71.2 GiB.
 func Bytes(v float64) string {
 	if math.Abs(v) < 1024 {
@@ -130,8 +138,11 @@ func Bytes(v float64) string {
 
 // ByteRate writes bytes per second in decimal units, as network and bus speeds are: 12 MB/s.
 func ByteRate(v float64) string {
-	if math.Abs(v) < 1000 {
+	switch a := math.Abs(v); {
+	case a < 999.5:
 		return strconv.FormatFloat(math.Round(v), 'f', 0, 64) + " B/s"
+	case a < 999500:
+		return strconv.FormatFloat(math.Round(v/1000), 'f', 0, 64) + " kB/s"
 	}
 	return scaledUnit(v, 1000, []string{" B/s", " kB/s", " MB/s", " GB/s", " TB/s"})
 }

@@ -14,6 +14,9 @@ type Binding struct {
 	Show string
 	// Help is what it does, in a few words; Short is one word for the footer, empty for what is not shown there.
 	Help, Short string
+	// Rank says how soon the footer leaves it out when there is no room: the highest first, those with the same from the
+	// end. What cannot be used now goes before what can.
+	Rank int
 	// Group gathers bindings in the help.
 	Group string
 	// Run does it. It is only called while Disabled gives "".

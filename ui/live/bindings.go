@@ -26,6 +26,10 @@ func (m *Model) Keys() []keys.Binding {
 		}
 		return ""
 	}
+	engineRank := 3 // a list of one is read, not chosen from
+	if m.snap != nil && len(m.snap.engines) > 1 {
+		engineRank = 1
+	}
 	list := []keys.Binding{
 		{Keys: []string{"w"}, Short: "window " + m.windowName(), Help: "next length of time: 1m, 5m, 15m, 1h, 6h, whole session", Group: "time",
 			Run: func(string) tea.Cmd { return m.setWindow((m.window + 1) % len(windows)) }},
@@ -33,7 +37,7 @@ func (m *Model) Keys() []keys.Binding {
 			Run: func(string) tea.Cmd { return m.togglePause() }},
 		{Keys: []string{"1", "2", "3", "4", "5", "6"}, Show: "1-6", Short: "zoom", Help: "fill the screen with a panel: every number, formula and expression", Group: "panels", Disabled: nothing,
 			Run: func(k string) tea.Cmd { return m.setZoom(int(k[0] - '1')) }},
-		{Keys: []string{"g"}, Short: "GPU", Help: "choose the GPU that is shown large", Group: "what is shown", Disabled: func() string {
+		{Keys: []string{"g"}, Short: "GPU", Rank: 2, Help: "choose the GPU that is shown large", Group: "what is shown", Disabled: func() string {
 			switch n := m.gpuCount(); n {
 			case 0:
 				return "there is no GPU to choose"
@@ -42,13 +46,13 @@ func (m *Model) Keys() []keys.Binding {
 			}
 			return ""
 		}, Run: func(string) tea.Cmd { return m.chooseGPU() }},
-		{Keys: []string{"e"}, Short: "engine", Help: "list the engines with their states and choose one", Group: "what is shown", Disabled: func() string {
+		{Keys: []string{"e"}, Short: "engine", Rank: engineRank, Help: "list the engines with their states and choose one", Group: "what is shown", Disabled: func() string {
 			if m.snap == nil || len(m.snap.engines) == 0 {
 				return "no engine was found"
 			}
 			return ""
 		}, Run: func(string) tea.Cmd { return m.chooseEngine() }},
-		{Keys: []string{"m"}, Short: "mark", Help: "put a mark with a note on every chart, kept in the session", Group: "recording", Disabled: m.cannotMark,
+		{Keys: []string{"m"}, Short: "mark", Rank: 1, Help: "put a mark with a note on every chart, kept in the session", Group: "recording", Disabled: m.cannotMark,
 			Run: func(string) tea.Cmd { return m.openNote() }},
 		{Keys: []string{"B"}, Short: "background", Help: "hand the recording over to a background recorder, so that it outlives this terminal", Group: "recording", Disabled: m.cannotHandOver,
 			Run: func(string) tea.Cmd { return m.act("hand over the recording", m.actions.HandOver) }},

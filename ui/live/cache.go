@@ -20,6 +20,7 @@ func cachePanel() panel {
 		id: "cache", key: "4", title: "KV cache", unit: "of blocks", scope: engineScope,
 		queries: []query{
 			{id: "kv", expr: `engine:kv_usage`, legend: "used", chart: true, pick: most},
+			{id: "kv_mean", expr: `engine:kv_usage_mean`},
 			{id: "hit", expr: `engine:prefix_hit_ratio`, legend: "prefix hit ratio", chart: true},
 		},
 		draw: drawCache, heading: maxHeading, rows: cacheRows,
@@ -27,7 +28,7 @@ func cachePanel() panel {
 			{title: "blocks in use", ids: []string{"kv"}, least: 1, most: 1, format: figure.Percent},
 			{title: "prefix cache: tokens found / tokens asked for", ids: []string{"hit"}, least: 1, most: 1, format: figure.Percent},
 		},
-		about: "used: blocks that running requests hold, of all blocks (one block is the engine's own). Cached prefixes of finished requests are not in it: they are given up " +
+		about: "used: blocks that running requests hold, of all blocks but the engine's own one; of data-parallel engines, the fullest. Cached prefixes of finished requests are not in it: they are given up " +
 			"when a block is needed. prefix hit: prompt tokens found in the cache over prompt tokens looked up, in the window; only whole blocks can hit. Waiting with free blocks " +
 			"is normal: a request is admitted only when its whole prompt fits.",
 	}
@@ -54,14 +55,21 @@ func cacheRows(v view) []row {
 	if !tokens.OK && blocks.OK && size.OK {
 		tokens = figure.Of(blocks.V * size.V)
 	}
-	share := func(all figure.Value) figure.Value {
-		if !kv.OK || !all.OK {
-			return figure.Value{}
+	// With data-parallel engines the fullest one counts above, and the sizes are those of all: their mean belongs here.
+	held, heldTokens := s.one("kv_mean"), figure.Value{}
+	switch {
+	case blocks.OK && blocks.V > 1:
+		// One block is the engine's own, and not in what the share is of.
+		held = held.Map(func(f float64) float64 { return math.Round(f * (blocks.V - 1)) })
+		heldTokens = held.Map(func(f float64) float64 { return f / blocks.V * tokens.V })
+		if size.OK && tokens.V == blocks.V*size.V {
+			heldTokens = held.Map(func(f float64) float64 { return f * size.V })
 		}
-		return figure.Of(math.Round(kv.V * all.V))
+	case tokens.OK:
+		heldTokens = held.Map(func(f float64) float64 { return math.Round(f * tokens.V) })
 	}
 	if tokens.OK {
-		rows = append(rows, row{label: "tokens", value: share(tokens).Text(figure.Count), note: "of " + figure.Count(tokens.V)})
+		rows = append(rows, row{label: "tokens", query: "kv_mean", value: heldTokens.Text(figure.Count), note: "of " + figure.Count(tokens.V)})
 	} else {
 		rows = append(rows, row{label: "tokens", value: figure.Absent, note: why(s, "engine/kv_tokens", "size not told")})
 	}
@@ -72,7 +80,7 @@ func cacheRows(v view) []row {
 		if size.OK {
 			note += " × " + figure.Whole(size.V)
 		}
-		rows = append(rows, row{label: "blocks", value: share(blocks).Text(figure.Count), note: note})
+		rows = append(rows, row{label: "blocks", query: "kv_mean", value: held.Text(figure.Count), note: note})
 	}
 	rows = append(rows, rateRow("preempted", "preemptions", s.one("preemptions"), v.most("preemptions", figure.Rate), theme.Warn))
 	if c := s.number("kv_max_concurrency"); c.OK {

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"slices"
 	"strings"
 
 	"pitwall/ui/figure"
@@ -74,6 +75,9 @@ func (v view) drawNoEngine(p grid.Pane) {
 		add(theme.Dim, reason)
 		gap()
 		for _, pr := range v.processes() {
+			if pr.engine != "" && pr.engine != e.instance {
+				continue // another engine's
+			}
 			name := pr.name()
 			add(theme.Plain, grid.Cut(name, 16)+strings.Repeat(" ", max(17-grid.Width(grid.Cut(name, 16)), 1))+join("CPU "+pr.cpu.Text(figure.Percent)+" of a core", "RSS "+pr.rss.Text(figure.Bytes), "pid "+pr.pid))
 			if len(lines) > p.H()-3 {
@@ -117,6 +121,10 @@ func (v view) drawNoEngine(p grid.Pane) {
 		gap()
 		add(theme.Plain, "It is looked for every two seconds, and its panels open when it answers.")
 		gap()
+		for _, other := range v.elsewhere(e.instance) {
+			add(theme.Info, "A vLLM of this host listens on "+other+":")
+			cmd("pitwall --engine http://" + other)
+		}
 		add(theme.Dim, "It listens elsewhere:")
 		cmd("pitwall --engine http://HOST:PORT")
 		add(theme.Dim, "Start one here:")
@@ -159,6 +167,17 @@ func (v view) drawNoEngine(p grid.Pane) {
 		}
 		p.Text(at, y+i, l.ink, grid.Cut(l.text, p.W()-at-1))
 	}
+}
+
+// elsewhere lists where the other engines of this host listen, going by their processes.
+func (v view) elsewhere(wanted string) []string {
+	var out []string
+	for _, p := range v.processes() {
+		if p.engine != "" && p.engine != wanted && !slices.Contains(out, p.engine) {
+			out = append(out, p.engine)
+		}
+	}
+	return out
 }
 
 func lastLines(s string, n int) []string {

@@ -37,10 +37,15 @@ func (v view) marks(t plot.Timeline) []mark {
 	var out []mark
 	for c, e := range byColumn {
 		g, ink := glyphOf(e)
-		out = append(out, mark{column: c, glyph: g, ink: ink, line: e.Severity > probes.Note || e.Kind == probes.KindMark || e.Kind == probes.KindEngineState})
+		out = append(out, mark{column: c, glyph: g, ink: ink, line: e.Severity > probes.Note || e.Kind == probes.KindMark || e.Kind == probes.KindEngineState && !v.found(e)})
 	}
 	slices.SortFunc(out, func(a, b mark) int { return cmp.Compare(a.column, b.column) })
 	return out
+}
+
+// found tells of a state that was there when the recording began: it is no news, and how long it lasts is not known.
+func (v view) found(e probes.Event) bool {
+	return e.Kind == probes.KindEngineState && v.s != nil && e.Severity == probes.Note && e.Time.Sub(v.s.first) <= 3*time.Second
 }
 
 func weight(e probes.Event) int {
@@ -138,6 +143,8 @@ func (v view) drawEvent(p grid.Pane, l eventLine) {
 	switch {
 	case l.ongoing && l.e.Severity > probes.Note:
 		tail = "ongoing, " + l.lasted
+	case l.ongoing && v.found(l.e):
+		tail = "so when the recording began"
 	case l.ongoing:
 		tail = "for " + l.lasted
 	case l.lasted != "":

@@ -76,7 +76,7 @@ func ask(ctx context.Context, r request, all []panel) answer {
 	var asked []query
 	for _, p := range all {
 		for _, q := range p.queries {
-			if !q.zoom || r.detail || r.zoom == p.id {
+			if r.zoom == p.id || !q.alone && (!q.zoom || r.detail) {
 				asked = append(asked, q)
 			}
 		}

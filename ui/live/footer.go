@@ -1,6 +1,8 @@
 package live
 
 import (
+	"slices"
+
 	"pitwall/ui/grid"
 	"pitwall/ui/keys"
 	"pitwall/ui/theme"
@@ -12,7 +14,8 @@ type footerItem struct {
 	x, w    int
 }
 
-// footer places the keys on a line of a width: as many as fit, in the order of the bindings; help and quit always.
+// footer places the keys on a line of a width: as many as fit, in the order of the bindings, the least important left
+// out; help and quit always.
 func footer(list []keys.Binding, w int) []footerItem {
 	width := func(b keys.Binding) int { return grid.Width(b.Label()) + 1 + grid.Width(b.Short) }
 	var must, may []keys.Binding
@@ -25,25 +28,34 @@ func footer(list []keys.Binding, w int) []footerItem {
 			may = append(may, b)
 		}
 	}
-	room := w - 4
-	for _, b := range must {
-		room -= width(b) + 2
+	for {
+		need, worst := 2, -1
+		for i, b := range slices.Concat(may, must) {
+			need += width(b) + 2
+			if i < len(may) && (worst < 0 || leaves(b) >= leaves(may[worst])) {
+				worst = i
+			}
+		}
+		if need <= w || worst < 0 {
+			break
+		}
+		may = slices.Delete(may, worst, worst+1)
 	}
 	var out []footerItem
 	x := 2
-	for _, b := range may {
-		if room < width(b) {
-			continue
-		}
-		out = append(out, footerItem{b, x, width(b)})
-		x += width(b) + 2
-		room -= width(b) + 2
-	}
-	for _, b := range must {
+	for _, b := range slices.Concat(may, must) {
 		out = append(out, footerItem{b, x, width(b)})
 		x += width(b) + 2
 	}
 	return out
+}
+
+// leaves is how soon a key leaves the footer.
+func leaves(b keys.Binding) int {
+	if b.Reason() != "" {
+		return b.Rank + 100
+	}
+	return b.Rank
 }
 
 // drawFooter writes the keys on the lower border. What cannot be used now is there, faint; the help says why.

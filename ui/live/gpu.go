@@ -19,6 +19,7 @@ func gpuPanel() panel {
 		queries: []query{
 			{id: "gpu_util", name: "DCGM_FI_DEV_GPU_UTIL", expr: whole("DCGM_FI_DEV_GPU_UTIL"), legend: "kernel-active %", scope: gpuScope, by: "gpu", chart: true},
 			{id: "gpu_power", name: "DCGM_FI_DEV_POWER_USAGE", expr: whole("DCGM_FI_DEV_POWER_USAGE"), legend: "power W", scope: gpuScope, by: "gpu", chart: true, pick: most},
+			{id: "gpu_power_mean", expr: `avg_over_time(DCGM_FI_DEV_POWER_USAGE{GPU_I_ID=""}[$w])`, scope: gpuScope, by: "gpu"},
 			{id: "gpu_sm", name: "DCGM_FI_DEV_SM_CLOCK", expr: whole("DCGM_FI_DEV_SM_CLOCK"), legend: "SM clock MHz", scope: gpuScope, by: "gpu", chart: true},
 			{id: "gpu_temp", name: "DCGM_FI_DEV_GPU_TEMP", expr: whole("DCGM_FI_DEV_GPU_TEMP"), legend: "GPU °C", scope: gpuScope, by: "gpu", chart: true, pick: most},
 			{id: "gpu_hbm", name: "DCGM_FI_DEV_MEMORY_TEMP", expr: whole("DCGM_FI_DEV_MEMORY_TEMP"), legend: "HBM °C", scope: gpuScope, by: "gpu", chart: true, pick: most},

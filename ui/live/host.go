@@ -124,7 +124,7 @@ func (v view) busiest(list []process, n int) []row {
 	slices.SortStableFunc(list, func(a, b process) int { return cmp.Compare(b.cpu.V, a.cpu.V) })
 	var out []row
 	for _, p := range list[:min(n, len(list))] {
-		out = append(out, row{label: p.name(), value: p.cpu.Text(figure.Percent), note: "of core · " + p.rss.Text(figure.Bytes)})
+		out = append(out, row{label: v.processName(p), value: p.cpu.Text(figure.Share), note: "of core · " + p.rss.Text(figure.Bytes)})
 	}
 	return out
 }
@@ -133,7 +133,7 @@ func hostRows(v view) []row {
 	s := v.s
 	cpu := s.one("cpu")
 	n := s.metric("pitwall_cpu_count")
-	r := row{label: "CPU", value: cpu.Text(figure.Percent), ink: theme.Strong, right: v.most("cpu", figure.Percent), glyph: '█', key: theme.A.Crest(), gauge: cpu, gaugeInk: theme.A.Crest()}
+	r := row{label: "CPU", value: cpu.Text(figure.Share), ink: theme.Strong, right: v.most("cpu", figure.Share), glyph: '█', key: theme.A.Crest(), gauge: cpu, gaugeInk: theme.A.Crest()}
 	if n.OK {
 		r.note = "of " + figure.Whole(n.V)
 	}
@@ -157,9 +157,10 @@ func hostRows(v view) []row {
 	rows = append(rows, r)
 
 	core := s.one("core")
-	r = row{label: "core", value: core.Text(figure.Percent), note: "busiest", right: v.most("core", figure.Percent), glyph: '█', key: theme.D.Crest()}
-	if c := s.metric("pitwall_cpu_busiest_core"); c.OK {
-		r.label = "core " + figure.Whole(c.V)
+	r = row{label: "core", value: core.Text(figure.Share), note: "busiest", right: v.most("core", figure.Share), glyph: '█', key: theme.D.Crest()}
+	if c := s.metric("pitwall_cpu_busiest_core"); c.OK && v.m.zoom >= 0 {
+		// Which one it is changes all the time, and draws the eye for nothing.
+		r.note = "busiest, now core " + figure.Whole(c.V)
 	}
 	rows = append(rows, r)
 
@@ -208,8 +209,8 @@ func (v view) pressureRow() row {
 		r.value, r.note, r.ink = figure.Absent, v.s.why("node_pressure_cpu_waiting_seconds_total"), theme.Faint
 		return r
 	}
-	r.value = c.Text(figure.Percent)
-	r.note = "cpu mem " + tight(m.Text(figure.Percent)) + " io " + tight(i.Text(figure.Percent))
+	r.value = c.Text(figure.Share)
+	r.note = join("cpu", "mem "+tight(m.Text(figure.Share)), "io "+tight(i.Text(figure.Share)))
 	if m.OK && m.V > 0.05 {
 		r.noteInk = theme.Warn
 	}
@@ -258,12 +259,12 @@ func (v view) modesRow(n figure.Value) row {
 		return 0, false
 	}
 	if u, ok := share("user"); ok {
-		r.value = figure.Percent(u)
+		r.value = figure.Share(u)
 	}
 	parts := []string{}
-	for _, name := range []string{"system", "iowait", "steal", "softirq"} {
+	for _, name := range []string{"system", "nice", "iowait", "steal", "softirq", "irq"} {
 		if x, ok := share(name); ok && (x >= 0.005 || name == "system") {
-			parts = append(parts, name+" "+figure.Percent(x))
+			parts = append(parts, name+" "+figure.Share(x))
 			if name == "steal" && x > 0.05 {
 				r.noteInk = theme.Warn
 			}
@@ -330,6 +331,14 @@ func (p process) name() string {
 	return name
 }
 
+// processName is a process's name, with the port of its engine unless that is the one that is shown.
+func (v view) processName(p process) string {
+	if other := v.other(p.engine); other != "" {
+		return p.name() + " " + other[max(strings.LastIndexByte(other, ':'), 0):]
+	}
+	return p.name()
+}
+
 var roleOrder = []string{"serve", "api_server", "dp_coordinator", "engine_core", "worker"}
 
 // processes lists the engines' processes: those of the chosen engine first, then by role.
@@ -381,7 +390,7 @@ func (v view) drawProcesses(p grid.Pane, list []process) {
 		w    int
 		text func(process) string
 	}{
-		{"CPU of a core", 14, func(x process) string { return x.cpu.Text(figure.Percent) }},
+		{"CPU of a core", 14, func(x process) string { return x.cpu.Text(figure.Share) }},
 		{"RSS", 10, func(x process) string { return x.rss.Text(figure.Bytes) }},
 		{"threads", 8, func(x process) string { return x.threads.Text(figure.Whole) }},
 		{"up", 8, func(x process) string {
@@ -414,7 +423,7 @@ func (v view) drawProcesses(p grid.Pane, list []process) {
 			p.Text(2, y, theme.Dim, "and "+itoa(len(list)-i)+" more: 6 shows all")
 			return
 		}
-		p.Text(2, y, theme.Plain, grid.Cut(pr.name(), max(left-3, 0)))
+		p.Text(2, y, theme.Plain, grid.Cut(v.processName(pr), max(left-3, 0)))
 		x := left
 		for _, c := range cols {
 			ink := theme.Plain

@@ -3,6 +3,7 @@ package live
 import (
 	"math"
 	"strings"
+	"time"
 
 	"pitwall/ui/figure"
 	"pitwall/ui/grid"
@@ -15,16 +16,18 @@ type phase struct {
 	id, name, long string
 	zoom           bool
 	formula        string
+	// none says what did not happen when there are no observations.
+	none string
 }
 
 var phases = []phase{
-	{"ttft", "TTFT", "time to first token", false, "arrival at the API server → first token out"},
-	{"itl", "ITL", "inter-token latency", false, "time between two outputs of one request, per gap"},
-	{"e2e", "E2E", "whole request", false, "arrival → last token"},
-	{"queue", "queue", "wait in the scheduler", false, "queued → scheduled; without the wait for a running step"},
-	{"prefill", "prefill", "prompt computed", true, "scheduled → first token"},
-	{"decode", "decode", "output computed", true, "first token → last token"},
-	{"tpot", "TPOT", "time per output token", true, "decode time / (output tokens − 1), per request"},
+	{"ttft", "TTFT", "time to first token", false, "arrival at the API server → first token out", "no first token"},
+	{"itl", "ITL", "inter-token latency", false, "time between two outputs of one request, per gap", "no tokens"},
+	{"e2e", "E2E", "whole request", false, "arrival → last token", "none finished"},
+	{"queue", "queue", "wait in the scheduler", false, "queued → scheduled; without the wait for a running step", "none finished"},
+	{"prefill", "prefill", "prompt computed", true, "scheduled → first token", "none finished"},
+	{"decode", "decode", "output computed", true, "first token → last token", "none finished"},
+	{"tpot", "TPOT", "time per output token", true, "decode time / (output tokens − 1), per request", "none finished"},
 }
 
 func latencyPanel() panel {
@@ -118,13 +121,8 @@ func (v view) drawPhase(p grid.Pane, ph phase, cw int, mark theme.Ink) {
 		p.Right(p.W(), 0, theme.Faint, grid.Cut(strings.TrimSpace(figure.Absent+" "+v.s.whyQuery(ph.id+"_buckets")), p.W()-9))
 		return
 	}
-	if total(b) == 0 && ph.id != phases[0].id && total(bucketsOf(v.s.values[phases[0].id+"_buckets"])) == 0 {
-		// The first line has said it.
-		p.Right(p.W(), 0, theme.Faint, figure.Absent)
-		return
-	}
 	if total(b) == 0 {
-		p.Right(p.W(), 0, theme.Faint, "no requests in "+figure.Ago(v.s.window))
+		p.Right(p.W(), 0, theme.Faint, ph.none+" in "+figure.Ago(v.s.window))
 		return
 	}
 	end := p.W() - 3*cw
@@ -147,6 +145,9 @@ func (v view) bound(b []bucket, q float64) string {
 		return figure.Absent
 	case math.IsInf(high, 1):
 		return ">" + tight(figure.Seconds(low))
+	}
+	if high >= 100 && high == math.Trunc(high) {
+		return le + figure.Ago(time.Duration(high)*time.Second)
 	}
 	return le + tight(figure.Seconds(high))
 }
@@ -176,7 +177,7 @@ func latencyRows(v view) []row {
 		case len(b) == 0:
 			r.note = v.s.whyQuery(ph.id + "_buckets")
 		case total(b) == 0:
-			r.value, r.note = figure.Absent, "no requests in "+figure.Ago(v.s.window)
+			r.value, r.note = figure.Absent, ph.none+" in "+figure.Ago(v.s.window)
 		default:
 			r.note = "p50 " + v.bound(b, .5) + "  p95 " + v.bound(b, .95) + "  p99 " + v.bound(b, .99)
 		}

@@ -7,6 +7,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -33,6 +34,9 @@ type Options struct {
 	Actions Actions
 	// Engine is the instance to show at first; "" the first one found.
 	Engine string
+	// Window is how much time the charts show at first, taken up to the next window there is. Zero is a minute while the
+	// session is young, then five.
+	Window time.Duration
 	// Tried says where an engine was looked for, for the screen that has none.
 	Tried []string
 	// Version is pitwall's own, for the help.
@@ -52,8 +56,8 @@ type Model struct {
 	w, h   int
 	now    time.Time
 	window int
-	// young is true until the person chooses a window, or the session is older than the shortest one: five minutes of
-	// charts with one minute in them are mostly empty.
+	// young is true until somebody chooses a window, or the session fills half of the next one: five minutes of charts
+	// with one minute in them are mostly empty.
 	young bool
 	every time.Duration // between two questions
 	asked time.Time     // when the last question was put
@@ -83,8 +87,10 @@ type Model struct {
 
 // New makes the live screen.
 func New(o Options) *Model {
-	return &Model{reader: o.Reader, actions: o.Actions, tried: o.Tried, version: o.Version, wanted: o.Engine, panels: panels(), now: o.Now,
-		window: 0, young: true, every: time.Second, focus: -1, zoom: -1, stale: true, reasons: make(map[string]string), length: windows[0].length, slot: time.Second}
+	m := &Model{reader: o.Reader, actions: o.Actions, tried: o.Tried, version: o.Version, wanted: o.Engine, panels: panels(), now: o.Now,
+		window: windowFor(o.Window), young: o.Window == 0, every: time.Second, focus: -1, zoom: -1, stale: true, reasons: make(map[string]string), slot: time.Second}
+	m.length = cmp.Or(windows[m.window].length, time.Minute)
+	return m
 }
 
 // Init asks the first questions.

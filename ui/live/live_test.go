@@ -108,7 +108,7 @@ func TestScenes(t *testing.T) {
 		{"notstored", 1, []string{"NOT STORED", "disk full: 12 MB needed, 0 free; what you see is in memory only"}, []string{"● REC"}},
 		{"nothing", 1, []string{"nothing recorded yet"}, []string{"¹queue"}},
 		{"simulated", 1, []string{" SIMULATED "}, nil},
-		{"idle", 1, []string{"no requests in 10s"}, []string{"≤80ms"}},
+		{"idle", 1, []string{"no first token in 10s", "no tokens in 10s", "none finished in 10s"}, []string{"≤80ms"}},
 		{"", 0, []string{"GPU", "no NVIDIA driver: libnvidia-ml.so.1 not found", "⁶host"}, []string{"kernels"}},
 		{"", 8, []string{"GPU0", "GPU7", "kern %", "8 GPUs, g chooses", "8× A100"}, nil},
 	} {
@@ -211,11 +211,37 @@ func TestAYoungSessionBeginsWithTheShortestWindow(t *testing.T) {
 	if got := m.windowName(); got != "1m" {
 		t.Fatalf("window %s", got)
 	}
-	later := clock.Add(61 * time.Second)
-	s.Move(later)
-	run(m, m.Update(screen.Tick{Now: later}))
-	if got := m.windowName(); got != "5m" {
-		t.Errorf("after more than a minute the window is %s", got)
+	for _, tc := range []struct {
+		age  time.Duration
+		want string
+	}{{149 * time.Second, "1m"}, {150 * time.Second, "5m"}} {
+		later := s.Start.Add(tc.age)
+		s.Move(later)
+		run(m, m.Update(screen.Tick{Now: later}))
+		if got := m.windowName(); got != tc.want {
+			t.Errorf("at the age of %v the window is %s, want %s", tc.age, got, tc.want)
+		}
+	}
+}
+
+func TestAWindowThatWasAskedForStays(t *testing.T) {
+	for _, tc := range []struct {
+		ask  time.Duration
+		want string
+	}{{time.Minute, "1m"}, {5 * time.Minute, "5m"}, {20 * time.Minute, "1h"}, {WholeSession, "all 1m"}} {
+		s := staged.Busy(clock, 1)
+		s.Start = clock.Add(-20 * time.Second)
+		m := New(Options{Reader: s, Now: clock, Window: tc.ask})
+		m.Update(screen.Size{W: 160, H: 45})
+		run(m, m.Init())
+		if got := m.windowName(); got != tc.want {
+			t.Errorf("asked for %v, the window is %s, want %s", tc.ask, got, tc.want)
+		}
+		s.Move(s.Start.Add(4 * time.Minute))
+		run(m, m.Update(screen.Tick{Now: s.Now}))
+		if got := m.windowName(); got != strings.Replace(tc.want, "all 1m", "all 4m", 1) {
+			t.Errorf("asked for %v, after four minutes the window is %s", tc.ask, got)
+		}
 	}
 }
 
@@ -324,6 +350,26 @@ func TestAFailedActionIsSaidAndTheKeyWorksAgain(t *testing.T) {
 		}
 	}
 	t.Error("the failure was not said")
+}
+
+func TestAReaderThatComesWithAnErrorIsUsedAndTheErrorSaid(t *testing.T) {
+	m := start(t, staged.Busy(clock, 1), 160, 45)
+	other := staged.Busy(clock, 1)
+	other.InfoNow.ID = "20261124-235959-0001"
+	m.actions = &acts{reader: other, err: errors.New("the background recorder did not start; recording goes on here")}
+	said := ""
+	for _, msg := range press(t, m, "B") {
+		if say, ok := msg.(screen.Say); ok && say.Bad {
+			said = say.Text
+		}
+	}
+	if !strings.Contains(said, "did not start") {
+		t.Errorf("said %q", said)
+	}
+	if m.reader != sessions.Reader(other) {
+		t.Error("the old reader is still in use")
+	}
+	mustShow(t, picture(m, 200, 45), "20261124-235959-0001")
 }
 
 func TestASecondEngineCanBeChosen(t *testing.T) {

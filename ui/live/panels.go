@@ -31,8 +31,8 @@ type query struct {
 	heat bool
 	// pick is which number of a chart's column is shown.
 	pick pick
-	// zoom asks it only while its panel fills the screen, or the screen is large.
-	zoom bool
+	// zoom asks it only while its panel fills the screen, or the screen is large; alone only while its panel fills it.
+	zoom, alone bool
 }
 
 // panel is one part of the live screen, as data.

@@ -21,7 +21,7 @@ func queuePanel() panel {
 			{id: "finished", expr: `engine:requests_finished`, by: "finished_reason"},
 			{id: "errors", expr: `engine:errors`},
 			{id: "rejections", expr: `engine:rejections`},
-			{id: "aborts", expr: `engine:aborts_estimate`, zoom: true},
+			{id: "aborts", expr: `engine:aborts_estimate`, alone: true},
 		},
 		draw:    drawQueue,
 		heading: maxHeading,
@@ -90,8 +90,9 @@ func queueRows(v view) []row {
 	rows = append(rows, done)
 	rows = append(rows, rateRow("errors", "errors", s.one("errors"), "", theme.Bad), rateRow("rejected", "rejections", s.one("rejections"), "", theme.Warn))
 	if v.m.zoom >= 0 {
-		a := s.one("aborts")
-		rows = append(rows, row{label: "aborted", value: a.Text(figure.Whole), query: "aborts", note: "since start, estimated"})
+		r := rateRow("aborted", "aborts", s.one("aborts"), "", theme.Warn)
+		r.note = "estimated: clients that left"
+		rows = append(rows, r)
 	}
 	return s.explain(rows)
 }

@@ -116,6 +116,19 @@ type window struct {
 
 var windows = []window{{"1m", time.Minute}, {"5m", 5 * time.Minute}, {"15m", 15 * time.Minute}, {"1h", time.Hour}, {"6h", 6 * time.Hour}, {"session", 0}}
 
+// WholeSession is the length of time that stands for all there is.
+const WholeSession = time.Duration(math.MaxInt64)
+
+// windowFor gives the index of the shortest window that holds a length of time.
+func windowFor(length time.Duration) int {
+	for i, w := range windows {
+		if w.length >= length {
+			return i
+		}
+	}
+	return len(windows) - 1
+}
+
 // slotsPerWindow bounds the history kept of a series: it is what the widest chart can tell apart, and a second's
 // resolution up to a quarter of an hour.
 const slotsPerWindow = 900

@@ -52,7 +52,7 @@ func drawRow(p grid.Pane, r row) {
 	end := w
 	if r.right != "" && (r.value != figure.Absent || r.note == "") { // the reason needs the room
 		p.Right(w, 0, theme.Dim, r.right)
-		end = w - grid.Width(r.right) - 1
+		end = w - grid.Width(r.right) - 2
 	}
 	x = 2 + labelW
 	if r.value != "" {

@@ -14,8 +14,8 @@ func throughputPanel() panel {
 			{id: "decode", expr: `engine:decode_tokens`, legend: "decode tok/s", chart: true},
 			{id: "prefill", expr: `engine:prefill_tokens`, legend: "prefill tok/s", chart: true},
 			{id: "cached", expr: `engine:prefill_cached_tokens`, legend: "of it cached", chart: true},
-			{id: "prompt_length", expr: `engine:prompt_length_mean`, zoom: true},
-			{id: "output_length", expr: `engine:output_length_mean`, zoom: true},
+			{id: "request", by: "of", zoom: true, expr: `label_replace(engine:decode_tokens / (avg_over_time(engine:running[$w:1s]) > 0), "of", "each", "", "")` +
+				` or label_replace(engine:prompt_length_mean, "of", "prompt", "", "") or label_replace(engine:output_length_mean, "of", "output", "", "")`},
 		},
 		draw: drawThroughput, heading: maxHeading, rows: throughputRows,
 		groups: []group{
@@ -23,8 +23,8 @@ func throughputPanel() panel {
 			{title: "prefill: prompt tokens per second, computed or from the cache", ids: []string{"prefill", "cached"}, least: 10, format: figure.Short},
 		},
 		about: "decode: output tokens per second. prefill: prompt tokens per second as the engine counts them, computed and taken from the prefix cache together, " +
-			"counted when a prompt is done: a long prompt comes as one peak. Rates are over the window beside the title. J/token: power of the engine's GPUs now " +
-			"over output tokens now; prompts are paid for in it too.",
+			"counted when a prompt is done: a long prompt comes as one peak. Rates are over the window beside the title. each: decode over the mean " +
+			"number of running requests. J/token: mean power of the engine's GPUs over output tokens per second, both over the same window; prompts are paid for in it too.",
 	}
 }
 
@@ -43,7 +43,7 @@ func drawThroughput(v view, p grid.Pane, g geometry) {
 		v.gridlines(g)
 		upTop, downTop := plot.Scale(peakOf(decode), 10), plot.Scale(peakOf(prefill), 10)
 		plot.Axis{Top: upTop, Format: figure.Short}.Draw(upper.axis, theme.Faint, theme.Border)
-		plot.Axis{Top: downTop, Format: figure.Short, Marks: []float64{0}}.Draw(lower.axis, theme.Faint, theme.Border)
+		plot.Axis{Top: downTop, Format: figure.Short, Hangs: true, Marks: []float64{downTop}}.Draw(lower.axis, theme.Faint, theme.Border)
 		plot.Area(upper.chart, upTop, plot.Layer{Values: decode, Ink: theme.A})
 		plot.Hang(lower.chart, downTop, plot.Layer{Values: prefill, Ink: theme.C})
 	}
@@ -57,36 +57,58 @@ func throughputRows(v view) []row {
 		{label: "decode", query: "decode", value: decode.Text(figure.Count), ink: theme.Strong, note: "tok/s", right: v.most("decode", figure.Count), glyph: '█', key: theme.A.Crest()},
 		{label: "prefill", query: "prefill", value: prefill.Text(figure.Count), ink: theme.Strong, note: "tok/s", right: v.most("prefill", figure.Count), glyph: '█', key: theme.C.Crest()},
 	}
-	rows = append(rows, row{label: "from cache", query: "cached", value: cached.Div(prefill).Text(figure.Percent), note: "of prefill"})
-	each := decode.Div(s.one("running"))
-	rows = append(rows, row{label: "each", value: each.Text(figure.Rate), note: "tok/s a request"})
-	j := row{label: "energy", value: v.joules().Text(func(f float64) string { return three(f) }), note: "J/output token"}
+	share := row{label: "from cache", query: "cached", value: cached.Div(prefill).Text(figure.Percent), note: "of prefill"}
+	if share.value == figure.Absent && prefill.OK {
+		share.note = "no prompts in " + figure.Ago(s.window)
+	}
+	rows = append(rows, share)
 	if len(s.gpus) > 0 {
+		j := row{label: "energy", note: "J/output token"}
+		energy, reason := v.joules()
+		if j.value = energy.Text(three); !energy.OK {
+			j.note = reason
+		}
 		rows = append(rows, j)
 	}
-	if _, asked := s.values["prompt_length"]; asked {
-		rows = append(rows,
-			row{label: "prompt", value: s.one("prompt_length").Text(figure.Count), note: "tokens, mean"},
-			row{label: "output", value: s.one("output_length").Text(figure.Count), note: "tokens, mean"})
+	if _, asked := s.values["request"]; asked {
+		for _, x := range []struct {
+			label, note, none string
+			format            func(float64) string
+		}{
+			{"each", "tok/s a request", "nothing ran", figure.Rate}, {"prompt", "tokens, mean", "none finished", figure.Count}, {"output", "tokens, mean", "none finished", figure.Count},
+		} {
+			r := row{label: x.label, query: "request", value: s.pair("request", "of", x.label).Text(x.format), note: x.note}
+			if r.value == figure.Absent {
+				r.note = x.none + " in " + figure.Ago(s.window)
+			}
+			rows = append(rows, r)
+		}
 	}
 	return s.explain(rows)
 }
 
-// joules is the energy of an output token: the power of the engine's GPUs over its output rate.
-func (v view) joules() figure.Value {
+// joules is the energy of an output token: the mean power of the engine's GPUs over its output rate, both over the same
+// window. Without it there is a reason.
+func (v view) joules() (figure.Value, string) {
 	e, ok := v.s.chosen()
 	decode := v.s.one("decode")
-	if !ok || !decode.OK || decode.V < 1 {
-		return figure.Value{}
+	switch {
+	case !ok || !decode.OK:
+		return figure.Value{}, v.s.whyQuery("decode")
+	case decode.V < 1:
+		return figure.Value{}, "no output in " + figure.Ago(v.s.window)
 	}
 	sum := figure.Value{}
 	for _, g := range v.s.gpus {
 		if g.engine != "" && g.engine != e.instance || g.engine == "" && len(v.s.gpus) > 1 {
 			continue
 		}
-		if w := v.s.pair("gpu_power", "gpu", itoa(g.index)); w.OK {
+		if w := v.s.pair("gpu_power_mean", "gpu", itoa(g.index)); w.OK {
 			sum = figure.Of(sum.V + w.V)
 		}
 	}
-	return sum.Div(decode)
+	if !sum.OK {
+		return sum, "its GPUs are not known"
+	}
+	return sum.Div(decode), ""
 }

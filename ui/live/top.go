@@ -76,18 +76,21 @@ func (v view) drawTop(p grid.Pane) {
 		if st.badge != st.ink {
 			state = part{0, []span{{" " + string(st.sign) + " " + st.word + " ", st.badge}}}
 		}
-		if !e.since.IsZero() {
+		started, err := time.Parse(time.RFC3339, s.fact("started"))
+		// What was so when the recording began has been so for longer: the engine's own start says more.
+		found := err == nil && e.state == "ready" && e.since.Sub(s.first) <= 3*time.Second
+		if !e.since.IsZero() && !found {
 			state.texts = append(state.texts, span{" " + figure.Span(v.now.Sub(e.since)), theme.Dim})
 		}
-		left = append(left, state, part{5, []span{{name, theme.Plain}}})
+		left = append(left, state)
+		if found {
+			left = append(left, part{4, []span{{"up " + figure.Span(v.now.Sub(started)), theme.Dim}}})
+		}
+		left = append(left, part{5, []span{{name, theme.Plain}}})
 		if e.model != "" {
 			left = append(left, part{2, []span{{modelName(e.model, p.W()), theme.Strong}}})
 		}
 		left = append(left, part{3, []span{{e.instance, theme.Dim}}})
-		if t, err := time.Parse(time.RFC3339, s.fact("started")); err == nil && t.Before(e.since.Add(-time.Minute)) {
-			// It ran before anybody looked.
-			left = append(left, part{7, []span{{"up " + figure.Span(v.now.Sub(t)), theme.Dim}}})
-		}
 		if n := len(s.engines); n > 1 {
 			left = append(left, part{7, []span{{itoa(s.engine+1) + " of " + itoa(n) + " engines", theme.Dim}}})
 		}
@@ -346,7 +349,7 @@ func (v view) summary() []part {
 		return part{rank, []span{{label + " ", theme.Dim}, {text, ink}}}
 	}
 	var out []part
-	if _, ok := s.chosen(); ok {
+	if e, ok := s.chosen(); ok && e.state != "no_engine" {
 		run, wait, kv := s.one("running"), s.one("waiting"), s.one("kv")
 		text := run.Text(figure.Whole)
 		if l := s.number("max_num_seqs"); l.OK {
@@ -358,11 +361,11 @@ func (v view) summary() []part {
 		}
 		out = append(out, val(1, "running", text, theme.Plain), val(1, "waiting", wait.Text(figure.Whole), ink), val(2, "KV", kv.Text(figure.Percent), inkOver(kv, kvHigh)))
 		out = append(out, val(3, "decode", s.one("decode").Text(figure.Count)+" tok/s", theme.Plain), val(5, "prefill", s.one("prefill").Text(figure.Count)+" tok/s", theme.Plain))
-		b := bucketsOf(s.values["ttft_buckets"])
-		if total(b) > 0 {
+		switch b := bucketsOf(s.values["ttft_buckets"]); {
+		case total(b) > 0:
 			out = append(out, val(4, "TTFT p95", v.bound(b, .95), theme.Plain))
-		} else {
-			out = append(out, val(6, "TTFT", "no requests in "+figure.Ago(s.window), theme.Dim))
+		case len(b) > 0:
+			out = append(out, val(6, "TTFT", phases[0].none+" in "+figure.Ago(s.window), theme.Dim))
 		}
 	}
 	if g, ok := v.gpuAt(); ok {
@@ -374,7 +377,7 @@ func (v view) summary() []part {
 	out = append(out, val(7, "CPU", s.one("cpu").Text(figure.Percent), theme.Plain))
 	if e, ok := s.chosen(); ok {
 		if t, ok := s.target(e.dialect, e.instance); ok {
-			out = append(out, val(8, "scraped every", figure.Ago(t.Every)+", "+figure.Seconds(t.Took.Seconds())+" each", theme.Plain))
+			out = append(out, val(8, "scraped every", figure.Ago(t.Every), theme.Plain))
 		}
 	}
 	return out

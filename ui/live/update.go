@@ -65,12 +65,9 @@ func (m *Model) take(a answer) tea.Cmd {
 	if n := len(m.snap.gpus); m.gpu >= n {
 		m.gpu = max(n-1, 0)
 	}
-	if age := a.snap.at.Sub(a.snap.first); m.young && age > windows[0].length {
-		m.young = false
-		if m.window == 0 {
-			m.window = 1
-			return m.restart()
-		}
+	if age := a.snap.at.Sub(a.snap.first); m.young && age >= windows[1].length/2 {
+		m.young, m.window = false, 1
+		return m.restart()
 	}
 	if m.stale && !a.snap.at.IsZero() && a.history == nil {
 		return m.ask()
@@ -139,12 +136,14 @@ func (m *Model) act(what string, f func(ctx context.Context) (sessions.Reader, e
 	}
 }
 
+// finish says how an action ended, and goes on with the reader it brought. A reader may come with an error: a recording
+// that could not be handed over goes on here, in a new session.
 func (m *Model) finish(d done) tea.Cmd {
+	say := func() tea.Msg { return screen.Say{Text: d.what + ": done"} }
 	if d.err != nil {
 		text := d.what + ": " + d.err.Error()
-		return func() tea.Msg { return screen.Say{Text: text, Bad: true} }
+		say = func() tea.Msg { return screen.Say{Text: text, Bad: true} }
 	}
-	say := func() tea.Msg { return screen.Say{Text: d.what + ": done"} }
 	if d.reader == nil {
 		return tea.Batch(say, m.ask())
 	}

@@ -17,8 +17,11 @@ type view struct {
 	m *Model
 	s *snapshot // nil before the first answer
 	f screen.Frame
-	// now is the right end of the time axes: the clock, or the moment of the pause.
+	// now is the clock, or the moment of the pause, or the end of a saved session.
 	now time.Time
+	// edge is the right end of the time axes: the newest tick while there is a fresh one, so that charts move when numbers
+	// come and have no gap till then; else now.
+	edge time.Time
 }
 
 // geometry says where a panel's chart and numbers go.
@@ -35,6 +38,12 @@ func (m *Model) viewNow(f screen.Frame) view {
 		v.now = m.pausedAt
 	} else if m.snap != nil && !m.snap.at.IsZero() && m.snap.info.Recording == 0 && m.snap.at.Before(v.now) {
 		v.now = m.snap.at // a saved session ends where it ends
+	}
+	v.edge = v.now
+	if m.snap != nil {
+		if age := v.now.Sub(m.snap.at); age > 0 && age < m.every+2*time.Second {
+			v.edge = m.snap.at
+		}
 	}
 	return v
 }
@@ -162,7 +171,7 @@ func (v view) geometryAt(w int) geometry {
 		w = (v.m.w-1)/2 - 1
 	}
 	cols := max(w-axisW-1-numbersWidth(w), 4)
-	return geometry{timeline: plot.NewTimeline(v.now, v.m.length, cols)}
+	return geometry{timeline: plot.NewTimeline(v.edge, v.m.length, cols)}
 }
 
 // drawTitle writes a panel's title on the border and gives the column after it; the heading stands at the right end.

@@ -122,7 +122,7 @@ func (v view) zoomCharts(p grid.Pane, spec panel) {
 		}
 	}
 	axis := axisW + 1
-	t := plot.NewTimeline(v.now, v.m.length, max(p.W()-axis-4, 4))
+	t := plot.NewTimeline(v.edge, v.m.length, max(p.W()-axis-4, 4))
 	heights := make([]int, len(groups))
 	for i := range heights {
 		heights[i] = (p.H() - 1) / len(groups)

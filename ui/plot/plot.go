@@ -71,6 +71,8 @@ type Axis struct {
 	Format func(float64) string
 	// Marks are the values to write; nil means top, half and zero as far as there is room.
 	Marks []float64
+	// Hangs says that zero is at the upper edge and Top at the lower one, as Hang draws.
+	Hangs bool
 }
 
 // Draw writes the axis at the right edge of p: the numbers, right-aligned, and a line.
@@ -104,6 +106,9 @@ func (a Axis) Draw(p grid.Pane, number, line theme.Ink) {
 func (a Axis) row(v float64, h int) int {
 	if !(a.Top > 0) {
 		return h - 1
+	}
+	if a.Hangs {
+		return min(max(int(math.Ceil(float64(h)*v/a.Top))-1, 0), h-1)
 	}
 	y := int(math.Floor(float64(h) * (1 - v/a.Top)))
 	return min(max(y, 0), h-1)

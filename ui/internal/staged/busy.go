@@ -65,6 +65,9 @@ func Busy(now time.Time, gpus int) *Session {
 		{"pitwall_engine_state_start", func(t float64) promql.Vector {
 			return promql.Vector{V(float64(start.Add(-152*time.Minute).Unix()), "instance", in, "job", "vllm")}
 		}},
+		{"engine:prompt_length_mean", func(t float64) promql.Vector {
+			return promql.Vector{V(decode(t)/max(running(t), 1), "of", "each"), V(512, "of", "prompt"), V(178, "of", "output")}
+		}},
 		{"engine:running", One(running)},
 		{"engine:waiting_by_reason", func(t float64) promql.Vector {
 			return promql.Vector{V(waiting(t), "reason", "capacity"), V(0, "reason", "deferred")}
@@ -77,12 +80,10 @@ func Busy(now time.Time, gpus int) *Session {
 		}},
 		{"engine:errors", One(func(float64) float64 { return 0 })},
 		{"engine:rejections", One(func(float64) float64 { return 0 })},
-		{"engine:aborts_estimate", One(func(float64) float64 { return 2 })},
+		{"engine:aborts_estimate", One(func(float64) float64 { return 0.2 })},
 		{"engine:decode_tokens", One(decode)},
 		{"engine:prefill_cached_tokens", One(func(t float64) float64 { return prefill(t) * 0.38 })},
 		{"engine:prefill_tokens", One(prefill)},
-		{"engine:prompt_length_mean", One(func(float64) float64 { return 512 })},
-		{"engine:output_length_mean", One(func(float64) float64 { return 178 })},
 		{"engine:prefix_hit_ratio", One(func(t float64) float64 { return 0.3 + 0.15*wave(t, 90, 0) })},
 		{"engine:ttft_buckets", hist(short, ttft)}, {"engine:ttft_mean", One(ttft)},
 		{"engine:itl_buckets", hist(steps, itl)}, {"engine:itl_mean", One(itl)},

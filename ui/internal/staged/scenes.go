@@ -57,7 +57,9 @@ func Scene(s *Session, name string) {
 		s.InfoNow.Simulated = true
 	case "idle":
 		s.override("_buckets", Buckets([]float64{.1, 1, 10}, 0, 1))
-		s.override("_mean", nil)
+		for _, name := range []string{"ttft", "itl", "tpot", "e2e", "queue", "prefill", "decode"} {
+			s.override("engine:"+name+"_mean", nil)
+		}
 	}
 }
 
