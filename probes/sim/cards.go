@@ -15,6 +15,7 @@ func (l *library) Driver() (string, error) { return "570.172.08", nil }
 func (l *library) NVML() (string, error)   { return "12.570.172.08", nil }
 func (l *library) CUDA() (string, error)   { return "12.8", nil }
 func (l *library) Close() error            { return nil }
+func (l *library) Simulated() bool         { return true }
 func (l *library) Count() (int, error)     { return len(l.s.driver.engines), nil }
 
 func (l *library) Device(index int) (gpu.Device, error) {
@@ -23,6 +24,8 @@ func (l *library) Device(index int) (gpu.Device, error) {
 	}
 	return &card{s: l.s, index: index}, nil
 }
+
+var _ gpu.Simulation = (*library)(nil)
 
 // Watch waits for XID errors, which never come.
 func (l *library) Watch([]gpu.Device) (gpu.Watch, error) { return &silence{l.s.stopped}, nil }

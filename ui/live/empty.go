@@ -75,7 +75,7 @@ func (v view) drawNoEngine(p grid.Pane) {
 		add(theme.Dim, reason)
 		gap()
 		for _, pr := range v.processes() {
-			if pr.engine != "" && pr.engine != e.instance {
+			if pr.engine != "" && !sameEngine(pr.engine, e.instance) {
 				continue // another engine's
 			}
 			name := pr.name()
@@ -173,7 +173,7 @@ func (v view) drawNoEngine(p grid.Pane) {
 func (v view) elsewhere(wanted string) []string {
 	var out []string
 	for _, p := range v.processes() {
-		if p.engine != "" && p.engine != wanted && !slices.Contains(out, p.engine) {
+		if p.engine != "" && !sameEngine(p.engine, wanted) && !slices.Contains(out, p.engine) {
 			out = append(out, p.engine)
 		}
 	}

@@ -108,6 +108,19 @@ func (v view) lines() []eventLine {
 	return out
 }
 
+// newest gives the last event of the last ten minutes, for screens without the list.
+func (v view) newest() (eventLine, bool) {
+	for _, l := range v.lines() {
+		if v.now.Sub(l.e.Time) > 10*time.Minute {
+			break
+		}
+		if !v.found(l.e) {
+			return l, true
+		}
+	}
+	return eventLine{}, false
+}
+
 func (v view) drawEvents(p grid.Pane) {
 	lines := v.lines()
 	if len(lines) == 0 {
@@ -119,7 +132,8 @@ func (v view) drawEvents(p grid.Pane) {
 	}
 }
 
-func (v view) drawEvent(p grid.Pane, l eventLine) {
+// drawEvent writes one event and gives the column after it.
+func (v view) drawEvent(p grid.Pane, l eventLine) int {
 	g, ink := glyphOf(l.e)
 	p.Rune(1, 0, ink, g)
 	at := l.e.Time.Local()
@@ -164,7 +178,8 @@ func (v view) drawEvent(p grid.Pane, l eventLine) {
 		if l.ongoing && l.e.Severity > probes.Note {
 			tink = ink
 		}
-		p.Text(x, 0, theme.Faint, " · ")
-		p.Text(x+3, 0, tink, tail)
+		x = p.Text(x, 0, theme.Faint, " · ")
+		x = p.Text(x, 0, tink, tail)
 	}
+	return x
 }

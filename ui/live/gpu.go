@@ -2,6 +2,7 @@ package live
 
 import (
 	"cmp"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -317,24 +318,35 @@ func (v view) gpuProcesses(i string) []row {
 
 // other gives an engine's instance unless it is the one that is shown.
 func (v view) other(instance string) string {
-	if e, ok := v.s.chosen(); ok && e.instance == instance {
+	if e, ok := v.s.chosen(); ok && sameEngine(instance, e.instance) {
 		return ""
 	}
 	return instance
+}
+
+// sameEngine tells whether a process that listens at found belongs to an instance: processes are known by 127.0.0.1 and
+// their port, whatever name of this host the engine is asked by.
+func sameEngine(found, instance string) bool {
+	if found == instance {
+		return true
+	}
+	_, port, err := net.SplitHostPort(found)
+	host, wanted, err2 := net.SplitHostPort(instance)
+	return err == nil && err2 == nil && port == wanted && (host == "localhost" || net.ParseIP(host).IsLoopback())
 }
 
 // gpuFacts are what does not change.
 func (v view) gpuFacts(i string) []row {
 	var rows []row
 	for _, f := range []struct{ name, label string }{
-		{"name", "name"}, {"uuid", "UUID"}, {"pci", "PCI"}, {"arch", "arch"}, {"mig", "MIG"}, {"fan", "fan"}, {"engine", "used by"}, {"engine_by", "known by"},
+		{"name", "name"}, {"uuid", "UUID"}, {"pci", "PCI"}, {"arch", "arch"}, {"mig", "MIG"}, {"engine", "used by"}, {"engine_by", "known by"},
 	} {
 		if t := v.s.facts["gpu/"+i+"/"+f.name]; t != "" {
-			rows = append(rows, row{label: f.label, value: t})
+			rows = append(rows, row{label: f.label, note: t, noteInk: theme.Strong})
 		}
 	}
 	if d := v.s.facts["gpu/driver"]; d != "" {
-		rows = append(rows, row{label: "driver", value: join(d, "CUDA "+v.s.facts["gpu/cuda"])})
+		rows = append(rows, row{label: "driver", note: join(d, "CUDA "+v.s.facts["gpu/cuda"]), noteInk: theme.Strong})
 	}
 	return rows
 }

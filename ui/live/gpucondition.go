@@ -68,6 +68,47 @@ func (v view) limits(i string) (string, int) {
 	return "", 0
 }
 
+// heldBy gives in five cells what holds the clocks down most gravely, over the last minute where the GPU counts time, else
+// now; "—" where that is not known.
+func (v view) heldBy(i string) (string, int) {
+	text, bad := v.limits(i)
+	switch {
+	case text == "":
+		return figure.Absent, 0
+	case bad == 0:
+		return "no", 0
+	}
+	best, word := -1.0, ""
+	consider := func(reason string, share float64) {
+		w, ok := reasonWords[reason]
+		if !ok {
+			w.bad = 1
+		}
+		if w.bad != bad || share <= best {
+			return
+		}
+		short, ok := map[string]string{"power_cap": "power", "sw_thermal": "heat", "hw_thermal": "heat", "thermal": "heat", "power_brake": "brake", "hw_slowdown": "HW",
+			"board_limit": "board", "reliability": "volt"}[reason]
+		if !ok {
+			short = "yes"
+		}
+		best, word = share, short
+	}
+	for _, x := range v.s.labelledOf("gpu_limits", "reason", "gpu", i) {
+		if x.value >= 0.005 {
+			consider(x.label, x.value)
+		}
+	}
+	if word == "" {
+		for _, x := range v.s.metrics["pitwall_gpu_clocks_event_reason"] {
+			if x.Metric.Get("gpu") == i && x.F > 0 {
+				consider(x.Metric.Get("reason"), x.F)
+			}
+		}
+	}
+	return word, bad
+}
+
 // labelledOf is labelled for the series that also have another label's value.
 func (s *snapshot) labelledOf(id, label, with, value string) []labelledValue {
 	sub := &snapshot{values: map[string]promql.Vector{id: nil}}

@@ -25,33 +25,42 @@ func gpuColumns() []gpuColumn {
 	}
 	n0 := func(f float64) string { return strconv.FormatFloat(f, 'f', 0, 64) }
 	return []gpuColumn{
-		{"kern %", 6, func(v view, i string) (string, theme.Ink) {
+		{"kern%", 5, func(v view, i string) (string, theme.Ink) {
 			return v.s.metric("DCGM_FI_DEV_GPU_UTIL", "gpu", i).Text(n0), theme.Strong
 		}},
-		{"power W", 8, func(v view, i string) (string, theme.Ink) {
+		{"power W", 7, func(v view, i string) (string, theme.Ink) {
 			p, l := v.s.metric("DCGM_FI_DEV_POWER_USAGE", "gpu", i), v.s.metric("DCGM_FI_DEV_ENFORCED_POWER_LIMIT", "gpu", i)
 			ink := theme.Plain
 			if p.OK && l.OK && p.V >= 0.95*l.V {
 				ink = theme.Warn
 			}
-			if !l.OK {
+			if !l.OK || l.V >= 1000 {
 				return p.Text(n0), ink
 			}
 			return p.Text(n0) + "/" + n0(l.V), ink
 		}},
-		{"mem GiB", 10, func(v view, i string) (string, theme.Ink) {
-			gib := func(f float64) string { return strconv.FormatFloat(f/1024, 'f', 1, 64) }
-			return v.s.metric("DCGM_FI_DEV_FB_USED", "gpu", i).Text(gib) + "/" + v.s.metric("DCGM_FI_DEV_FB_TOTAL", "gpu", i).Text(gib), theme.Plain
+		{"mem GiB", 9, func(v view, i string) (string, theme.Ink) {
+			used, total := v.s.metric("DCGM_FI_DEV_FB_USED", "gpu", i), v.s.metric("DCGM_FI_DEV_FB_TOTAL", "gpu", i)
+			digits := 1
+			if total.V >= 100*1024 {
+				digits = 0
+			}
+			gib := func(f float64) string { return strconv.FormatFloat(f/1024, 'f', digits, 64) }
+			return used.Text(gib) + "/" + total.Text(gib), theme.Plain
 		}},
-		{"°C", 4, func(v view, i string) (string, theme.Ink) {
+		{"°C", 3, func(v view, i string) (string, theme.Ink) {
 			t := v.s.metric("DCGM_FI_DEV_GPU_TEMP", "gpu", i)
 			return t.Text(n0), tempInk(t, v.limitOr(i, "DCGM_FI_DEV_SLOWDOWN_TEMP", 90))
 		}},
-		{"HBM", 4, func(v view, i string) (string, theme.Ink) {
+		{"HBM", 3, func(v view, i string) (string, theme.Ink) {
 			t := v.s.metric("DCGM_FI_DEV_MEMORY_TEMP", "gpu", i)
 			return t.Text(n0), tempInk(t, v.limitOr(i, "DCGM_FI_DEV_MEM_MAX_OP_TEMP", 95))
 		}},
-		{"SM MHz", 7, num("DCGM_FI_DEV_SM_CLOCK", n0)},
+		{"held", 5, func(v view, i string) (string, theme.Ink) {
+			worst, bad := v.heldBy(i)
+			return worst, [3]theme.Ink{theme.Dim, theme.Warn, theme.Bad}[bad]
+		}},
+		{"SM MHz", 6, num("DCGM_FI_DEV_SM_CLOCK", n0)},
 		{"limits, 1m", 16, func(v view, i string) (string, theme.Ink) {
 			t, bad := v.limits(i)
 			t = strings.TrimSuffix(t, " of 1m")
@@ -92,6 +101,9 @@ func drawGPUTable(v view, p grid.Pane, g geometry) {
 		shown++
 	}
 	rows := min(p.H()-1, n)
+	if rows < n {
+		p.Text(0, 0, theme.Warn, itoa(rows)+" of "+itoa(n))
+	}
 	from := max(0, min(v.m.gpu-rows/2, n-rows))
 	for y := range rows {
 		d := v.s.gpus[from+y]

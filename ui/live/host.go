@@ -355,7 +355,7 @@ func (v view) processes() []process {
 	}
 	e, _ := v.s.chosen()
 	slices.SortFunc(out, func(a, b process) int {
-		return cmp.Or(-compareBool(a.engine == e.instance, b.engine == e.instance), cmp.Compare(a.engine, b.engine),
+		return cmp.Or(-compareBool(sameEngine(a.engine, e.instance), sameEngine(b.engine, e.instance)), cmp.Compare(a.engine, b.engine),
 			cmp.Compare(slices.Index(roleOrder, a.role), slices.Index(roleOrder, b.role)), cmp.Compare(a.rank, b.rank), cmp.Compare(a.pid, b.pid))
 	})
 	return out

@@ -1,5 +1,7 @@
 package live
 
+import "slices"
+
 // Rect is a rectangle of cells.
 type Rect struct{ X, Y, W, H int }
 
@@ -34,6 +36,11 @@ type Plan struct {
 	Cuts []Rect
 	// Strip is a panel that is only a title, by id: its line and reason go there.
 	Strip Box
+}
+
+// has tells whether a panel has a box.
+func (p Plan) has(panel string) bool {
+	return slices.ContainsFunc(p.Boxes, func(b Box) bool { return b.Panel == panel })
 }
 
 // The smallest screen that is drawn, and the width from which panels stand side by side.

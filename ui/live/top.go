@@ -306,8 +306,9 @@ func why2(a, b string) string {
 	return "; " + b
 }
 
-// drawStatus writes the second line: the pause, else the gravest trouble, else a summary.
-func (v view) drawStatus(p grid.Pane) {
+// drawStatus writes the second line: the pause, else the gravest trouble, else a summary; before it the last event where
+// the screen has no list of them.
+func (v view) drawStatus(p grid.Pane, listed bool) {
 	if v.m.paused {
 		x := p.Text(0, 0, theme.Notice, " PAUSED ")
 		text := " at " + v.m.pausedAt.Local().Format("15:04:05") + ", behind by " + figure.Span(v.f.Now.Sub(v.m.pausedAt)) + "; recording goes on"
@@ -335,8 +336,13 @@ func (v view) drawStatus(p grid.Pane) {
 		p.Text(x, 0, theme.Dim, grid.Cut(tail, p.W()-x))
 		return
 	}
-	parts := fit(v.summary(), p.W()-2, 3)
-	drawParts(p, 1, 0, parts, 3)
+	x := 1
+	if !listed && v.s != nil && !v.s.at.IsZero() {
+		if l, ok := v.newest(); ok {
+			x = v.drawEvent(p.Sub(0, 0, p.W()-1, 1), l) + 3
+		}
+	}
+	drawParts(p, x, 0, fit(v.summary(), p.W()-1-x, 3), 3)
 }
 
 // summary is the quiet second line.

@@ -81,7 +81,7 @@ func (m *Model) Draw(p grid.Pane, f screen.Frame) {
 		return
 	}
 	v.drawTop(p.Sub(0, 0, p.W(), 1))
-	v.drawStatus(p.Sub(0, 1, p.W(), 1))
+	v.drawStatus(p.Sub(0, 1, p.W(), 1), m.zoom < 0 && plan.has("events"))
 	if m.snap == nil || m.snap.at.IsZero() {
 		v.drawNothingYet(p, plan)
 		v.drawFooter(p.Sub(0, p.H()-1, p.W(), 1))
