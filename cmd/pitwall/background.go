@@ -37,38 +37,59 @@ type started struct {
 // answer takes seconds.
 const startPatience = 20 * time.Second
 
-// startInBackground starts pitwall record with these arguments and waits until it records.
-func (p *program) startInBackground(ctx context.Context, c *config.Config, args ...string) (started, error) {
+// background is a background recorder that has everything it needs and is not started yet.
+type background struct {
+	cmd          *exec.Cmd
+	logPath      string
+	log          *os.File
+	ready, heard *os.File // the pipe through which it says how it stands
+}
+
+// background prepares pitwall record with these arguments.
+func (p *program) background(c *config.Config, args ...string) (*background, error) {
 	exe, err := p.exe()
+	if err == nil {
+		_, err = os.Stat(exe) // an upgrade may have removed it
+	}
 	if err != nil {
-		return started{}, fmt.Errorf("finding this program's own file: %w", err)
+		return nil, fail(exitFailed, "start the new pitwall for that", "finding this program's own file: %w", err)
 	}
 	if err := os.MkdirAll(c.SessionsDir, 0o700); err != nil {
-		return started{}, fail(exitFailed, "--sessions names another directory", "making the sessions directory: %w", err)
+		return nil, fail(exitFailed, "--sessions names another directory", "making the sessions directory: %w", err)
 	}
-	logPath := filepath.Join(c.SessionsDir, "record.log")
-	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	b := &background{logPath: filepath.Join(c.SessionsDir, "record.log")}
+	b.log, err = os.OpenFile(b.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return started{}, fail(exitFailed, "--sessions names another directory", "opening the background recorder's log: %w", err)
+		return nil, fail(exitFailed, "--sessions names another directory", "opening the background recorder's log: %w", err)
 	}
-	defer log.Close()
-	r, w, err := os.Pipe()
+	b.heard, b.ready, err = os.Pipe()
 	if err != nil {
-		return started{}, fmt.Errorf("making a pipe: %w", err)
+		b.log.Close()
+		return nil, fmt.Errorf("making a pipe: %w", err)
 	}
-	defer r.Close()
 	// Not CommandContext: the recorder must live on when this program ends.
-	cmd := exec.Command(exe, append([]string{"record", "--ready-fd", "3"}, args...)...)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.ExtraFiles = []*os.File{w}
-	cmd.Env = environment(os.Environ(), c, p.named)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	err = cmd.Start()
-	w.Close()
-	if err != nil {
+	b.cmd = exec.Command(exe, append([]string{"record", "--ready-fd", "3"}, args...)...)
+	b.cmd.Stdout, b.cmd.Stderr = b.log, b.log
+	b.cmd.ExtraFiles = []*os.File{b.ready}
+	b.cmd.Env = environment(os.Environ(), c, p.named)
+	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return b, nil
+}
+
+// Close lets go of the log and the pipe; a recorder that was started lives on.
+func (b *background) Close() {
+	b.log.Close()
+	b.ready.Close()
+	b.heard.Close()
+}
+
+// start starts it and waits until it records.
+func (b *background) start(ctx context.Context) (started, error) {
+	if err := b.cmd.Start(); err != nil {
 		return started{}, fmt.Errorf("starting the background recorder: %w", err)
 	}
-	go func() { _ = cmd.Wait() }() // so that it doesn't stay a zombie while this program lives
+	b.ready.Close()                  // so that the pipe ends with the recorder
+	go func() { _ = b.cmd.Wait() }() // so that it doesn't stay a zombie while this program lives
 
 	type answer struct {
 		line []byte
@@ -76,7 +97,7 @@ func (p *program) startInBackground(ctx context.Context, c *config.Config, args 
 	}
 	said := make(chan answer, 1)
 	go func() {
-		line, err := bufio.NewReader(r).ReadBytes('\n')
+		line, err := bufio.NewReader(b.heard).ReadBytes('\n')
 		said <- answer{line, err}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
@@ -85,19 +106,19 @@ func (p *program) startInBackground(ctx context.Context, c *config.Config, args 
 	case a := <-said:
 		var s started
 		if errors.Is(a.err, io.EOF) {
-			return s, fail(exitFailed, "its log is "+logPath, "the background recorder ended before it recorded anything")
+			return s, fail(exitFailed, "its log is "+b.logPath, "the background recorder ended before it recorded anything")
 		}
 		if err := json.Unmarshal(a.line, &s); err != nil {
 			return s, fmt.Errorf("reading what the background recorder says: %w", err)
 		}
-		s.Log = logPath
+		s.Log = b.logPath
 		if s.Error != "" {
 			return s, fail(s.Code, s.Hint, "%s", s.Error)
 		}
 		return s, nil
 	case <-ctx.Done():
-		_ = cmd.Process.Signal(os.Interrupt)
-		return started{}, fail(exitFailed, "its log is "+logPath, "the background recorder did not start: %w", context.Cause(ctx))
+		_ = b.cmd.Process.Signal(os.Interrupt)
+		return started{}, fail(exitFailed, "its log is "+b.logPath, "the background recorder did not start: %w", context.Cause(ctx))
 	}
 }
 

@@ -52,10 +52,11 @@ func (d *desk) options(w *watched) sessions.Options {
 func (d *desk) Mark(_ context.Context, note string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.rec == nil {
-		return errors.New("another process records this session: it alone can write marks")
+	m, ok := d.reader.(sessions.Marker)
+	if !ok {
+		return errors.New("this session can't be marked")
 	}
-	return d.rec.Mark(note)
+	return m.Mark(note)
 }
 
 // HandOver gives the recording to a background recorder and goes on as its reader.
@@ -74,11 +75,17 @@ func (d *desk) HandOver(ctx context.Context) (sessions.Reader, error) {
 	if info.Recording == sessions.NotStored {
 		return nil, fmt.Errorf("nothing is stored that could be handed over: %s", info.Trouble)
 	}
+	// What can fail beforehand does so while this process still records.
+	b, err := d.p.background(d.c, "--session="+info.ID)
+	if err != nil {
+		return nil, fmt.Errorf("still recording here: %w", err)
+	}
+	defer b.Close()
 	if err := d.rec.Detach(); err != nil {
 		return nil, fmt.Errorf("letting go of session %s: %w", info.ID, err)
 	}
 	d.probes.Close()
-	if _, err := d.p.startInBackground(ctx, d.c, "--session="+info.ID); err != nil {
+	if _, err := b.start(ctx); err != nil {
 		// Nobody records now: go on here, so that only a moment is lost.
 		if r, again := d.resume(ctx, info.Path); again == nil {
 			return r, fmt.Errorf("still recording here: %w", err)

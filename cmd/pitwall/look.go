@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"pitwall/cmd/config"
 	"pitwall/probes"
 	"pitwall/probes/engine/dialect"
@@ -144,6 +146,6 @@ func (l *look) ask(ctx context.Context, expr, sel string, d *dialect.Dialect, w 
 			return sessions.Result{}, err
 		}
 	}
-	expr = strings.ReplaceAll(expr, "$w", w.String())
+	expr = strings.ReplaceAll(expr, "$w", model.Duration(w).String())
 	return l.rec.Query(ctx, expr, l.at, sessions.Scope{})
 }

@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/prometheus/prometheus/promql"
 )
 
 // line is one number of the human snapshot: what it is called, how it is asked for, and in which unit it comes.
 type line struct{ title, expr, unit string }
 
-// gpuLines are asked for each GPU (by the label gpu), hostLines once.
+// gpuLines are asked for each GPU (by the label gpu), hostLines once and of this host's own readings: a node_exporter has
+// the same names.
 func gpuLines() []line {
 	return []line{
 		{"kernel active", `DCGM_FI_DEV_GPU_UTIL`, "%"},
@@ -29,10 +31,10 @@ func gpuLines() []line {
 
 func hostLines() []line {
 	return []line{
-		{"CPU busy", `1 - sum(rate(node_cpu_seconds_total{mode=~"idle|iowait"}[$w])) / sum(rate(node_cpu_seconds_total[$w]))`, "ratio"},
+		{"CPU busy", `1 - sum(rate(node_cpu_seconds_total{job="node",mode=~"idle|iowait"}[$w])) / sum(rate(node_cpu_seconds_total{job="node"}[$w]))`, "ratio"},
 		{"busiest core", `max(pitwall_cpu_busiest_core_ratio)`, "ratio"},
-		{"load, 1 min", `node_load1`, ""},
-		{"memory available", `node_memory_MemAvailable_bytes`, "bytes"},
+		{"load, 1 min", `node_load1{job="node"}`, ""},
+		{"memory available", `node_memory_MemAvailable_bytes{job="node"}`, "bytes"},
 	}
 }
 
@@ -79,6 +81,12 @@ func (p *program) printEngine(e engineReading) error {
 		state += ": " + e.Reason
 	}
 	fmt.Fprintf(p.stdout, "\n%s\n  %s\n", clean(strings.Join(head, "  ")), clean(state))
+	if len(e.Samples) == 0 || e.Error != "" {
+		if next := engineAdvice(e); next != "" {
+			fmt.Fprintf(p.stdout, "  → %s\n", clean(next))
+		}
+		return nil // nothing was read: the state says why
+	}
 	rows := [][]string{}
 	for _, v := range e.Values {
 		if v.Kind == "buckets" {
@@ -117,7 +125,11 @@ func (p *program) printGPUs(ctx context.Context, l *look, s snapshot) error {
 		if err != nil {
 			continue
 		}
-		for _, smp := range res.Vector() {
+		vec := res.Vector()
+		if own := slices.DeleteFunc(slices.Clone(vec), func(s promql.Sample) bool { return s.Metric.Get("job") != "dcgm" }); len(own) > 0 {
+			vec = own // a dcgm-exporter has the same GPUs, and is asked only where there is no driver here
+		}
+		for _, smp := range vec {
 			id := smp.Metric.Get("gpu")
 			if smp.Metric.Get("GPU_I_ID") != "" {
 				continue // parts of a GPU: --json has them

@@ -191,11 +191,19 @@ func (p *program) recordInBackground(ctx context.Context, c *config.Config, f re
 	if f.new {
 		args = append(args, "--new")
 	}
-	s, err := p.startInBackground(ctx, c, args...)
+	b, err := p.background(c, args...)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	s, err := b.start(ctx)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "pid %d\nsession %s\nfile %s\nlog %s\n", s.PID, s.Session, s.Path, s.Log)
+	if why, what := endsAtLogout(realLogin()); why != "" {
+		fmt.Fprintf(p.stderr, "pitwall: warning: %s\npitwall: hint: %s\n", clean(why), clean(what))
+	}
 	return nil
 }
 
