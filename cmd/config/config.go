@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Config is everything that can be set. Its fields are named like the keys.
@@ -160,6 +161,9 @@ func (c *Config) APIKey(env func(string) (string, bool)) (secret, from string, e
 		}
 		if strings.ContainsAny(secret, "\r\n") {
 			return "", "", fmt.Errorf("reading the API key: %s has more than one line", c.APIKeyFile)
+		}
+		if strings.ContainsFunc(secret, unicode.IsControl) {
+			return "", "", fmt.Errorf("reading the API key: %s holds control characters, which no header can carry", c.APIKeyFile)
 		}
 		return secret, "file " + c.APIKeyFile, nil
 	}

@@ -50,8 +50,8 @@ func TestLoad(t *testing.T) {
 		{name: "a key without a value is not set", file: "theme:\n", key: "theme", want: "auto", from: "default"},
 		{name: "a file of comments sets nothing", file: "# nothing\n", key: "theme", want: "auto", from: "default"},
 		{name: "user and password of a URL are not shown", flags: flags{"engine": {"https://u:hunter2@a:1/v"}}, key: "engine", want: "https://…@a:1/v", from: "flag --engine"},
-		{name: "a secret header's value is not shown", flags: flags{"header": {"Authorization: Bearer x", "X-Tenant: blue"}}, key: "header", want: "Authorization: (not shown), X-Tenant: blue", from: "flag --header"},
-		{name: "a header may hold commas", env: env{"PITWALL_HEADER": "Accept: a, b\nX-B: c"}, key: "header", want: "Accept: a, b, X-B: c", from: "environment PITWALL_HEADER"},
+		{name: "the value of a header is not shown", flags: flags{"header": {"Authorization: Bearer x", "X-Tenant: blue"}}, key: "header", want: "Authorization: (not shown), X-Tenant: (not shown)", from: "flag --header"},
+		{name: "a header may hold commas", env: env{"PITWALL_HEADER": "Accept: a, b\nX-B: c"}, key: "header", want: "Accept: (not shown), X-B: (not shown)", from: "environment PITWALL_HEADER"},
 		{name: "an age may be in days", file: "keep_age: 7d", key: "keep_age", want: "1w", from: "file FILE:1"},
 		{name: "nought keeps everything", file: "keep_age: 0\nkeep_size: 0", key: "keep_size", want: "0", from: "file FILE:2"},
 		{name: "a size has a unit", file: "keep_size: 2GiB", key: "keep_size", want: "2.0 GiB", from: "file FILE:1"},
@@ -114,6 +114,8 @@ func TestMistakes(t *testing.T) {
 		{name: "a list with a hole", file: "engine:\n- a:1\n-\n", want: []string{`FILE:2: engine: entry 2 is not a plain value`}},
 		{name: "a key twice", file: "window: 1m\nwindow: 5m\n", want: []string{`FILE:2: window is set a second time | the first is in line 1`}},
 		{name: "broken YAML is named with its line", file: "theme: dark\nwindow: [1m\n", want: []string{`FILE:`}},
+		{name: "broken YAML in the first line too", file: "\tengine: x\n", want: []string{`FILE:1: found character`}},
+		{name: "a second document is not passed over in silence", file: "window: 5m\n---\nwindow: 6m\n", want: []string{`FILE: more than one YAML document | only one counts`}},
 		{name: "a list at the top", file: "- a\n", want: []string{`FILE:1: keys with values expected`}},
 		{name: "a wrong word gets the nearest one", flags: map[string][]string{"theme": {"drak"}}, want: []string{`--theme: theme: "drak" is not a theme: did you mean "dark"? | theme wants one of auto, dark, light`}},
 		{name: "a wrong variable is named", env: map[string]string{"PITWALL_KEEP_SIZE": "many"}, want: []string{`PITWALL_KEEP_SIZE: keep_size: "many" is not a size`}},
@@ -200,6 +202,7 @@ func TestAPIKey(t *testing.T) {
 		{name: "the file comes first and loses its line end", c: Config{APIKeyFile: file("f\n"), APIKeyEnv: "E"}, env: map[string]string{"E": "k"}, want: "f"},
 		{name: "an empty file is an error", c: Config{APIKeyFile: file("\n")}, failed: "is empty"},
 		{name: "two lines are an error without the lines", c: Config{APIKeyFile: file("a\nb\n")}, failed: "more than one line"},
+		{name: "control characters are an error without the key", c: Config{APIKeyFile: file("a\x01b\n")}, failed: "control characters"},
 		{name: "a missing file is an error", c: Config{APIKeyFile: "/nonexistent/key"}, failed: "no such file"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

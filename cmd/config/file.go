@@ -1,8 +1,11 @@
 package config
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -22,18 +25,25 @@ var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 // parse reads the file's text. Every mistake in it becomes one *Problem in the error; none of the values count then.
 func parse(path string, b []byte) (map[string]fileValue, error) {
 	var doc yaml.Node
-	if err := yaml.Unmarshal(b, &doc); err != nil {
+	in := yaml.NewDecoder(bytes.NewReader(b))
+	err := in.Decode(&doc)
+	if errors.Is(err, io.EOF) { // an empty file, or only comments
+		return nil, nil
+	}
+	if err != nil {
 		p := &Problem{Where: path, What: err.Error(), Hint: `a line looks like this: window: 15m`}
 		if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
 			p.What = m[2]
-			if m[1] != "" {
-				p.Where += ":" + m[1]
-			}
+			p.Where += ":" + cmp.Or(m[1], "1") // the package leaves the first line's number out
 		}
 		return nil, p
 	}
-	if len(doc.Content) == 0 { // an empty file, or only comments
+	if len(doc.Content) == 0 {
 		return nil, nil
+	}
+	var second yaml.Node
+	if err := in.Decode(&second); !errors.Is(err, io.EOF) {
+		return nil, &Problem{Where: path, What: "more than one YAML document", Hint: "only one counts: take the line --- out"}
 	}
 	root := doc.Content[0]
 	at := func(n *yaml.Node) string { return path + ":" + strconv.Itoa(n.Line) }

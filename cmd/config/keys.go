@@ -56,13 +56,13 @@ func (k key) split(v string) []string {
 var keys = []key{
 	urls("engine", "base URLs of the engines to watch; none: look for them on this host", func(c *Config) *[]string { return &c.Engine }),
 	urls("scrape", "further /metrics pages to record", func(c *Config) *[]string { return &c.Scrape }),
-	headers("header", "extra HTTP headers for the engine, \"Name: value\"", func(c *Config) *[]string { return &c.Header }),
+	headers("header", "extra HTTP headers for the engine, \"Name: value\"; on a command line every user of the host can read them", func(c *Config) *[]string { return &c.Header }),
 	text("ca_file", "", "file of certificates (PEM) to trust besides the system's", "a path", func(c *Config) *string { return &c.CAFile }),
 	text("api_key_file", "", "file with the engine's API key", "a path", func(c *Config) *string { return &c.APIKeyFile }),
 	text("api_key_env", "PITWALL_API_KEY", "environment variable with the engine's API key", "the name of a variable", func(c *Config) *string { return &c.APIKeyEnv }),
 	text("sessions_dir", "", "where sessions are kept", "a path", func(c *Config) *string { return &c.SessionsDir }),
-	duration("keep_age", "30d", "pitwall record removes ended sessions older than this; 0 keeps them", func(c *Config) *time.Duration { return &c.KeepAge }),
-	size("keep_size", "10GiB", "pitwall record keeps at most this much of ended sessions; 0 is no bound", func(c *Config) *int64 { return &c.KeepSize }),
+	duration("keep_age", "30d", "ended sessions older than this are removed by pitwall record, unless they have a name or a mark; 0 keeps all", func(c *Config) *time.Duration { return &c.KeepAge }),
+	size("keep_size", "10GiB", "the oldest of them are removed when all together are larger; 0 is no bound", func(c *Config) *int64 { return &c.KeepSize }),
 	oneOf("theme", []string{"auto", "dark", "light"}, "colours for a dark or a light background", func(c *Config) *string { return &c.Theme }),
 	boolean("ascii", "draw without Unicode", func(c *Config) *bool { return &c.ASCII }),
 	boolean("mouse", "listen to the mouse (the terminal's own selection then needs shift)", func(c *Config) *bool { return &c.Mouse }),
@@ -74,7 +74,11 @@ var keys = []key{
 func Help(flag string) (text string, list, isBool bool) {
 	for _, k := range keys {
 		if k.Flag() == flag {
-			return k.help, k.list, k.want == wantBool
+			text = k.help
+			if len(k.def) == 1 && k.def[0] != "" && k.want != wantBool {
+				text += " (default " + k.def[0] + ")"
+			}
+			return text, k.list, k.want == wantBool
 		}
 	}
 	return "", false, false
@@ -228,9 +232,6 @@ func Redact(s string) string {
 	return strings.Replace(u.String(), url.PathEscape("…"), "…", 1)
 }
 
-// secretName matches header names whose values are never shown.
-var secretName = regexp.MustCompile(`(?i)auth|cookie|key|token|secret|password`)
-
 // headerName is RFC 9110's token.
 var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
@@ -254,11 +255,9 @@ func headers(name, help string, at func(*Config) *[]string) key {
 		show: func(c *Config) string {
 			shown := make([]string, 0, len(*at(c)))
 			for _, h := range *at(c) {
+				// A header given here opens a proxy: most are secrets, and no list knows all of their names.
 				n, _, _ := strings.Cut(h, ":")
-				if secretName.MatchString(n) {
-					h = n + ": (not shown)"
-				}
-				shown = append(shown, h)
+				shown = append(shown, n+": (not shown)")
 			}
 			return strings.Join(shown, ", ")
 		}}

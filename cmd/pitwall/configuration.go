@@ -17,7 +17,7 @@ func (p *program) config() *cobra.Command {
 		Long: para(`Shows every setting with its value and where it comes from. Flags are over environment variables (PITWALL_ENGINE for engine),
 those over one YAML file, that over the defaults. Secrets are not shown.`),
 		Example: "pitwall config\npitwall config path\nPITWALL_WINDOW=15m pitwall config",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: p.run(func(cmd *cobra.Command, _ []string) error {
 			_, settings, err := p.settings(cmd)
 			if err != nil {
@@ -57,12 +57,9 @@ those over one YAML file, that over the defaults. Secrets are not shown.`),
 	where := &cobra.Command{
 		Use:   "path",
 		Short: "Where the configuration file is looked for",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: p.run(func(cmd *cobra.Command, _ []string) error {
-			in, err := p.input(cmd)
-			if err != nil {
-				return err
-			}
+			in := p.input(cmd)
 			if in.Path == "" {
 				return fail(exitUsage, "set HOME or XDG_CONFIG_HOME, or give --config", "no place for a configuration file")
 			}

@@ -27,18 +27,9 @@ func (p *program) console() *cobra.Command {
 It finds the vLLM of this host by itself. Where pitwall record runs already, it attaches to that recording instead of
 scraping the engine a second time.`),
 		Example: "pitwall\npitwall --engine http://127.0.0.1:8000\npitwall demo",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			hint := "pitwall --help shows the commands"
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				hint = "did you mean pitwall " + strings.Join(near, " or pitwall ") + "?"
-			}
-			return fail(exitUsage, hint, "unknown command %q", args[0])
-		},
+		Args:    noArgs,
 		RunE: p.run(func(cmd *cobra.Command, _ []string) error {
-			c, _, err := p.settings(cmd)
+			c, err := p.keeping(cmd)
 			if err != nil {
 				return err
 			}
@@ -51,7 +42,6 @@ scraping the engine a second time.`),
 	flags(cmd, engineFlags, screenFlags, keepingFlags)
 	cmd.Flags().BoolVar(&always, "new", false, "record here, although another recorder of this host does")
 	cmd.TraverseChildren = true
-	cmd.SuggestionsMinimumDistance = 2
 	return cmd
 }
 
@@ -97,7 +87,7 @@ func (p *program) runConsole(ctx context.Context, c *config.Config, always bool)
 // show runs the screen until it is left, or until a signal ends ctx, which is an ordinary way to leave. The session is
 // closed after it, and its errors reach a terminal that is a terminal again.
 func (p *program) show(ctx context.Context, c *config.Config, d *desk) error {
-	calm := p.guard()
+	calm := p.guard(c.SessionsDir)
 	err := ui.Run(ctx, p.screen(c, d))
 	calm()
 	if ctx.Err() != nil {

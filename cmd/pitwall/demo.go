@@ -28,9 +28,9 @@ func (p *program) demo() *cobra.Command {
 console sees them only through the probes that it uses for real ones; SIMULATED stands on the screen and in the session
 for ever. The same seed gives the same hour.`),
 		Example: "pitwall demo\npitwall demo --gpus 8 --seed 7\npitwall demo --headless    # only the engine, for curl and for pitwall --engine",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: p.run(func(cmd *cobra.Command, _ []string) error {
-			c, _, err := p.settings(cmd)
+			c, err := p.keeping(cmd)
 			if err != nil {
 				return err
 			}

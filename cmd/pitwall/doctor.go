@@ -38,7 +38,7 @@ func (p *program) doctor() *cobra.Command {
 		Short: "What was found, what is missing, why, and what to type next",
 		Long: para(`Looks at everything that pitwall needs and takes two readings: build, configuration, terminal, sessions directory, GPUs, engines,
 host, and what watching costs the engine. The exit code is 5 when something that was asked for cannot work.`),
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: p.run(func(cmd *cobra.Command, _ []string) error {
 			found := p.examine(cmd.Context(), cmd)
 			code := exitOK
@@ -103,10 +103,7 @@ func (p *program) printFindings(found []finding) {
 }
 
 func (p *program) examineConfig(cmd *cobra.Command) (*config.Config, []finding) {
-	in, err := p.input(cmd)
-	if err != nil {
-		return nil, []finding{{"config", broken, err.Error(), "", ""}}
-	}
+	in := p.input(cmd)
 	c, settings, err := config.Load(in)
 	if err != nil {
 		var out []finding

@@ -50,10 +50,8 @@ func (p *program) examineSecrets(c *config.Config) []finding {
 	case from != "":
 		out = append(out, finding{"config", good, "an API key comes from " + from, "", ""})
 	}
-	for what, path := range map[string]string{"API key": c.APIKeyFile} {
-		if st, err := os.Stat(path); err == nil && st.Mode().Perm()&0o077 != 0 {
-			out = append(out, finding{"config", note, fmt.Sprintf("the %s in %s can be read by others (%s)", what, path, st.Mode().Perm()), "", "chmod 600 " + path})
-		}
+	if st, err := os.Stat(c.APIKeyFile); err == nil && st.Mode().Perm()&0o077 != 0 {
+		out = append(out, finding{"config", note, fmt.Sprintf("the API key in %s can be read by others (%s)", c.APIKeyFile, st.Mode().Perm()), "", "chmod 600 " + c.APIKeyFile})
 	}
 	if c.CAFile != "" {
 		if _, err := os.ReadFile(c.CAFile); err != nil {
@@ -102,6 +100,9 @@ func (p *program) utf8() bool {
 func (p *program) examineSessions(c *config.Config) []finding {
 	dir := c.SessionsDir
 	var out []finding
+	if dir == "" {
+		return []finding{{"sessions", broken, errNoSessionsDir.Error(), "nothing can be recorded", "set HOME or XDG_DATA_HOME, or give --sessions"}}
+	}
 	if def, why, err := sessions.DefaultDir(); err == nil && why != "" && def == dir {
 		out = append(out, finding{"sessions", note, "kept in " + dir, why, ""})
 	}
@@ -137,6 +138,9 @@ func (p *program) examineSessions(c *config.Config) []finding {
 			out = append(out, finding{"sessions", note, s.ID + ": " + s.Trouble, "", ""})
 		}
 	}
+	if why, what := endsAtLogout(thisLogin()); why != "" {
+		out = append(out, finding{"sessions", note, why, "pitwall's key B starts one too", what})
+	}
 	keep := "for ever"
 	if c.KeepAge > 0 {
 		keep = model.Duration(c.KeepAge).String()
@@ -145,7 +149,8 @@ func (p *program) examineSessions(c *config.Config) []finding {
 	if c.KeepSize > 0 {
 		size = humanize.IBytes(uint64(c.KeepSize))
 	}
-	return append(out, finding{"sessions", good, fmt.Sprintf("%d recorded, %s; kept %s, %s", len(all), humanize.IBytes(uint64(max(0, bytes))), keep, size), "", ""})
+	return append(out, finding{"sessions", good, fmt.Sprintf("%d recorded, %s; kept %s, %s", len(all), humanize.IBytes(uint64(max(0, bytes))), keep, size),
+		"pitwall record removes what is beyond that, but never what has a name or a mark", ""})
 }
 
 // writable tries what a recorder would do in a directory, and leaves nothing behind.
@@ -225,7 +230,7 @@ func examineGPU(ctx context.Context, l *look, s snapshot) []finding {
 func (p *program) examineEngines(c *config.Config, s snapshot) []finding {
 	var out []finding
 	for _, e := range s.Engines {
-		what := strings.TrimSpace(fmt.Sprintf("%s %s at %s, %s", e.Dialect, e.Version, e.Instance, strings.ReplaceAll(e.State, "_", " ")))
+		what := fmt.Sprintf("%s at %s, %s", strings.TrimSpace(e.Dialect+" "+e.Version), e.Instance, strings.ReplaceAll(e.State, "_", " "))
 		if e.Model != "" {
 			what += ", serves " + e.Model
 		}
@@ -235,7 +240,7 @@ func (p *program) examineEngines(c *config.Config, s snapshot) []finding {
 			if len(c.Engine) > 0 {
 				f.Grade = broken
 			}
-			f.Next = engineAdvice(e.State)
+			f.Next = engineAdvice(e)
 		}
 		out = append(out, f)
 		if e.Error == "" && e.IntervalSeconds > 0 {
@@ -265,19 +270,25 @@ func (p *program) examineEngines(c *config.Config, s snapshot) []finding {
 	return out
 }
 
-// engineAdvice says what to type about a state.
-func engineAdvice(state string) string {
-	switch state {
+// engineAdvice says what to type about an engine that is not ready.
+func engineAdvice(e engineReading) string {
+	switch {
+	case strings.Contains(e.Reason, "certificate") || strings.Contains(e.Reason, "x509"):
+		return "--ca-file names the file (PEM) of the authority that signed it"
+	case strings.Contains(e.Reason, "HTTP 401") || strings.Contains(e.Reason, "HTTP 403"):
+		return "PITWALL_API_KEY or --api-key-file gives the engine's key, --header what a proxy wants"
+	}
+	switch e.State {
 	case "starting":
 		return "wait: vLLM answers nothing until the model is loaded"
 	case "sleeping":
-		return "curl -X POST URL/wake_up wakes it"
+		return "curl -X POST " + e.URL + "/wake_up wakes it"
 	case "stalled":
 		return "look at the engine's log and at the GPU"
 	case "no_engine":
 		return "vllm serve MODEL, or --engine URL for one that is elsewhere"
 	}
-	return "curl -i URL/metrics shows what it answers"
+	return "curl -i " + e.URL + "/metrics shows what it answers"
 }
 
 func examineHost(s snapshot) []finding {

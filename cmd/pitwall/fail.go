@@ -88,7 +88,7 @@ func usage(err error) error {
 func nearFlag(cmd *cobra.Command, err error) error {
 	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !unknown {
-		return err
+		return errors.New(plainFlagError(err))
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -123,7 +123,7 @@ func (p *program) report(err error) int {
 		p.complain("interrupted", "")
 		return exitFailed
 	}
-	p.complain(err.Error(), "")
+	p.complain(err.Error(), "pitwall doctor shows what is missing, why, and what to type next")
 	return exitFailed
 }
 

@@ -34,9 +34,9 @@ func (p *program) sessions() *cobra.Command {
 		Use:     "sessions",
 		Short:   "What has been recorded",
 		Example: "pitwall sessions\npitwall sessions export 20261124-231800-7f3a copy.pitwall",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: p.run(func(cmd *cobra.Command, _ []string) error {
-			c, _, err := p.settings(cmd)
+			c, err := p.keeping(cmd)
 			if err != nil {
 				return err
 			}
@@ -102,7 +102,7 @@ func (p *program) export() *cobra.Command {
 			return nil
 		},
 		RunE: p.run(func(cmd *cobra.Command, args []string) error {
-			c, _, err := p.settings(cmd)
+			c, err := p.keeping(cmd)
 			if err != nil {
 				return err
 			}

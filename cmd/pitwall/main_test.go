@@ -113,6 +113,8 @@ func pidOf(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(json.Unmarshal(out, &lines))
 		for _, l := range lines {
 			if l.PID != 0 && l.ID != "" { // a file that was just made does not know its ID yet
+				// A script that fails half way must not leave its recorder to the machine for ever.
+				ts.Defer(func() { endRecorder(args[1], ts, l.PID) })
 				ts.Setenv(args[0], strconv.Itoa(l.PID))
 				ts.Setenv("SESSION", l.ID)
 				return

@@ -15,7 +15,7 @@ func (p *program) man() *cobra.Command {
 		Use:     "man",
 		Short:   "The manual page, for man(1)",
 		Example: "pitwall man | man -l -\npitwall man > ~/.local/share/man/man1/pitwall.1",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: p.run(func(cmd *cobra.Command, _ []string) error {
 			page, err := mango.NewManPage(1, cmd.Root())
 			if err != nil {
@@ -33,7 +33,7 @@ func (p *program) exitCodes() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "exit-codes",
 		Short: "What the exit codes mean",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  p.run(func(*cobra.Command, []string) error { show(); return nil }),
 	}
 	cmd.SetHelpFunc(func(*cobra.Command, []string) { show() })

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -26,6 +28,9 @@ func TestMoment(t *testing.T) {
 	}{
 		{name: "nothing is the session's last moment", at: "", want: last},
 		{name: "a distance is from its end", at: "-30m", want: last.Add(-30 * time.Minute)},
+		{name: "a time as pitwall prints it can be copied", at: last.Add(-time.Minute).Format("2006-01-02 15:04:05 MST"), want: last.Add(-time.Minute)},
+		{name: "and without its zone", at: "2026-11-25 00:59:00", want: last.Add(-time.Minute)},
+		{name: "a zone of which only the name is known is no moment", at: "2026-11-25 00:59:00 XYZT", failed: "is not a moment"},
 		{name: "a time of day is on the last day", at: "00:30:00", want: last.Add(-30 * time.Minute)},
 		{name: "a time of day that the last day has not reached is of the day before", at: "23:00", want: last.Add(-2 * time.Hour)},
 		{name: "RFC 3339", at: last.Add(-time.Minute).UTC().Format(time.RFC3339), want: last.Add(-time.Minute)},
@@ -207,9 +212,9 @@ func TestEveryErrorHasItsExitCodeAndForm(t *testing.T) {
 		{"none", nil, exitOK, ""},
 		{"an error with a hint", fail(exitNoSession, "look elsewhere", "no session %q", "x"), exitNoSession, "pitwall: error: no session \"x\"\npitwall: hint: look elsewhere\n"},
 		{"a wrapped one keeps its code", fmt.Errorf("asking: %w", fail(exitUsage, "", "bad")), exitUsage, "pitwall: error: asking: bad\n"},
-		{"any other error", errors.New("boom"), exitFailed, "pitwall: error: boom\n"},
+		{"any other error leads to the doctor", errors.New("boom"), exitFailed, "pitwall: error: boom\npitwall: hint: pitwall doctor shows what is missing, why, and what to type next\n"},
 		{"a code alone says nothing more", exit(exitStalled), exitStalled, ""},
-		{"control characters from outside don't reach the terminal", errors.New("no \x1b[2Janswer"), exitFailed, "pitwall: error: no answer\n"},
+		{"control characters from outside don't reach the terminal", fail(exitFailed, "", "no \x1b[2Janswer"), exitFailed, "pitwall: error: no answer\n"},
 		{"mistakes in the configuration", errors.Join(&config.Problem{Where: "f:1", What: "a", Hint: "b"}, &config.Problem{Where: "f:2", What: "c"}), exitUsage,
 			"pitwall: error: f:1: a\npitwall: hint: b\npitwall: error: f:2: c\n"},
 	} {
@@ -220,5 +225,20 @@ func TestEveryErrorHasItsExitCodeAndForm(t *testing.T) {
 				t.Errorf("got %d and %q, want %d and %q", code, b.String(), tt.code, tt.want)
 			}
 		})
+	}
+}
+
+func TestWhatJSONCarriesIsNothingThatATerminalObeys(t *testing.T) {
+	const nasty = "a\x1b[31m\x7f\u009b2J\u202eb\n"
+	var b bytes.Buffer
+	if err := printJSON(&b, map[string]string{"text": nasty}); err != nil {
+		t.Fatal(err)
+	}
+	if i := strings.IndexFunc(b.String(), func(r rune) bool { return r != '\n' && (unicode.IsControl(r) || r == '\u202e') }); i >= 0 {
+		t.Errorf("%q has a control character at %d", b.String(), i)
+	}
+	var back map[string]string
+	if err := json.Unmarshal(b.Bytes(), &back); err != nil || back["text"] != nasty {
+		t.Errorf("read back as %q, %v", back["text"], err)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -39,6 +40,7 @@ func (p *program) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(nearFlag(cmd, err)) })
 	root.SetHelpCommandGroupID("about")
 	root.SetCompletionCommandGroupID("about")
+	p.checkWords(root)
 	return root
 }
 
@@ -77,16 +79,23 @@ func flags(cmd *cobra.Command, groups ...[]string) {
 	cmd.Flags().String("config", "", "configuration file")
 }
 
-// settings finds out what is in force for a command.
-func (p *program) settings(cmd *cobra.Command) (*config.Config, []config.Setting, error) {
-	in, err := p.input(cmd)
-	if err != nil {
-		return nil, nil, err
+var errNoSessionsDir = errors.New("no place for sessions: neither XDG_DATA_HOME nor HOME is set")
+
+// keeping is settings for a command that needs the sessions directory.
+func (p *program) keeping(cmd *cobra.Command) (*config.Config, error) {
+	c, _, err := p.settings(cmd)
+	if err == nil && c.SessionsDir == "" {
+		err = fail(exitUsage, "set one of them, or give --sessions", "%w", errNoSessionsDir)
 	}
-	return config.Load(in)
+	return c, err
 }
 
-func (p *program) input(cmd *cobra.Command) (config.Input, error) {
+// settings finds out what is in force for a command.
+func (p *program) settings(cmd *cobra.Command) (*config.Config, []config.Setting, error) {
+	return config.Load(p.input(cmd))
+}
+
+func (p *program) input(cmd *cobra.Command) config.Input {
 	in := config.Input{Env: p.env, Flags: map[string][]string{}}
 	// "pitwall --engine X snapshot" gives the flag to the root command; the nearest command's flag wins.
 	for c := cmd; c != nil; c = c.Parent() {
@@ -101,16 +110,13 @@ func (p *program) input(cmd *cobra.Command) (config.Input, error) {
 			in.Flags[f.Name] = []string{f.Value.String()}
 		})
 	}
-	dir, _, err := sessions.DefaultDir()
-	if err != nil {
-		return in, fail(exitUsage, "", "%w", err)
-	}
-	in.SessionsDir = dir
+	// Without a home there is no such directory. Whoever needs one says so: a snapshot doesn't.
+	in.SessionsDir, _, _ = sessions.DefaultDir()
 	in.Path, in.Required = p.configPath(in.Flags)
 	if in.Required {
 		p.named = absolute(in.Path)
 	}
-	return in, nil
+	return in
 }
 
 // configPath finds the configuration file; named says that it was asked for by name.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -13,8 +15,10 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/spf13/cobra"
 
+	"pitwall/cmd/config"
 	"pitwall/probes/engine/dialect"
 	"pitwall/sessions"
 )
@@ -32,7 +36,7 @@ func (p *program) query() *cobra.Command {
 		Short: "Ask a recording in PromQL",
 		Long: para(`Evaluates a PromQL expression over a session, by default the newest one at its last moment. The engine's own metric names work
 as they stand in its /metrics, and so do the names that mean the same for every engine (engine:running, engine:kv_usage);
-$w is a fitting window. Times: RFC 3339, Unix seconds, 15:04:05 of the session's last day, or a distance from its end (-5m).`),
+$w is a fitting window. Times: RFC 3339, as pitwall prints them, Unix seconds, 15:04:05 of the session's last day, or a distance from its end (-5m).`),
 		Example: "pitwall query 'rate(vllm:generation_tokens_total[10s])'\npitwall query engine:waiting --range 10m --step 30s\npitwall query 'DCGM_FI_DEV_POWER_USAGE' --session 20261124-231800-7f3a --at -5m --json",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -41,7 +45,7 @@ $w is a fitting window. Times: RFC 3339, Unix seconds, 15:04:05 of the session's
 			return nil
 		},
 		RunE: p.run(func(cmd *cobra.Command, args []string) error {
-			c, _, err := p.settings(cmd)
+			c, err := p.keeping(cmd)
 			if err != nil {
 				return err
 			}
@@ -105,17 +109,26 @@ func (p *program) ask(ctx context.Context, r sessions.Reader, expr string, f que
 	if err != nil {
 		return err
 	}
+	if err := knowsEngine(r, f.engine); err != nil {
+		return err
+	}
 	var res sessions.Result
 	if length > 0 {
+		length = min(length, max(at.Sub(first), time.Second))
 		if step == 0 {
 			step = max(time.Second, (length / 60).Truncate(time.Second))
 		}
+		if n := length / step; n > maxPoints {
+			return fail(exitUsage, fmt.Sprintf("at most %d: a longer --step or a shorter --range", maxPoints), "--step: %d values a series are too many", n)
+		}
 		res, err = r.QueryRange(ctx, expr, at.Add(-length), at, step, sc)
+	} else if step > 0 {
+		return fail(exitUsage, "--range says how long: --range 10m", "--step: there is no --range that it could divide")
 	} else {
 		res, err = r.Query(ctx, expr, at, sc)
 	}
 	if err != nil {
-		return fail(exitUsage, "names there are: pitwall query 'count by (__name__) ({__name__!=\"\"})'", "evaluating %q: %w", expr, err)
+		return fail(exitUsage, queryHint(err, sc.Dialect), "%w", err)
 	}
 	if f.asJSON {
 		a := answer{Session: r.Info().ID, Simulated: r.Info().Simulated, Expr: expr, Evaluated: res.Expr, At: at.UTC().Format(time.RFC3339Nano),
@@ -123,6 +136,70 @@ func (p *program) ask(ctx context.Context, r sessions.Reader, expr string, f que
 		return printJSON(p.stdout, a)
 	}
 	return p.printResult(r, res, at)
+}
+
+// maxPoints is how many values a series of an answer may have; Prometheus's HTTP API has the same bound.
+const maxPoints = 11000
+
+// queryHint says what to do about an expression that could not be evaluated.
+func queryHint(err error, d *dialect.Dialect) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "does not know engine:") && d != nil:
+		names := []string{}
+		for _, n := range d.Names() {
+			names = append(names, n.Name)
+		}
+		return "names there are: " + strings.Join(names, ", ")
+	case strings.Contains(text, "for range query"):
+		return "without --range it can be asked for"
+	}
+	return "it is PromQL, for example: pitwall query 'sum(rate(vllm:generation_tokens_total[10s]))'"
+}
+
+// knowsEngine refuses an engine that a session has not got.
+func knowsEngine(r sessions.Reader, engine string) error {
+	if engine == "" {
+		return nil
+	}
+	var have []string
+	for _, up := range r.Series("up") {
+		if isEngine(up.Labels["job"]) {
+			have = append(have, up.Labels["instance"])
+		}
+	}
+	if slices.Contains(have, instance(engine)) {
+		return nil
+	}
+	hint := "it has none"
+	if slices.Sort(have); len(have) > 0 {
+		hint = "it has " + strings.Join(have, ", ")
+	}
+	return fail(exitUsage, hint, "--engine: session %s has no engine %s", r.Info().ID, instance(engine))
+}
+
+// unknownNames gives the metric names of an expression that a session has never had, each with the nearest that it has.
+func unknownNames(r sessions.Reader, expr string) []string {
+	parsed, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
+	if err != nil {
+		return nil
+	}
+	var names, out []string
+	for _, s := range r.Series("") {
+		names = append(names, s.Labels[model.MetricNameLabel])
+	}
+	parser.Inspect(parsed, func(n parser.Node, _ []parser.Node) error {
+		v, ok := n.(*parser.VectorSelector)
+		if !ok || v.Name == "" || slices.Contains(names, v.Name) {
+			return nil
+		}
+		text := "the session has no " + v.Name
+		if near := config.Nearest(v.Name, names); near != "" {
+			text += ": did you mean " + near + "?"
+		}
+		out = append(out, text)
+		return nil
+	})
+	return slices.Compact(out)
 }
 
 func (p *program) printResult(r sessions.Reader, res sessions.Result, at time.Time) error {
@@ -140,6 +217,9 @@ func (p *program) printResult(r sessions.Reader, res sessions.Result, at time.Ti
 	}
 	if len(rows) == 1 {
 		fmt.Fprintln(p.stderr, "no series match")
+		for _, text := range unknownNames(r, res.Expr) {
+			fmt.Fprintf(p.stderr, "pitwall: hint: %s\n", clean(text))
+		}
 		return nil
 	}
 	return table(p.stdout, rows)
@@ -154,7 +234,7 @@ func resultRows(res sessions.Result) ([][]string, error) {
 		return matrixRows(v), nil
 	case promql.Vector, promql.Scalar:
 		vec := res.Vector()
-		sort.SliceStable(vec, func(i, j int) bool { return labels.Compare(vec[i].Metric, vec[j].Metric) < 0 })
+		slices.SortStableFunc(vec, func(a, b promql.Sample) int { return bySeries(a.Metric, b.Metric) })
 		rows := [][]string{{"SERIES", "VALUE"}}
 		for _, s := range vec {
 			value := number(s.F)
@@ -200,6 +280,17 @@ func matrixRows(m promql.Matrix) [][]string {
 		rows = append(rows, lines[t])
 	}
 	return rows
+}
+
+// bySeries orders series by their labels, the buckets of a histogram by their bounds.
+func bySeries(a, b labels.Labels) int {
+	le, errA := strconv.ParseFloat(a.Get(model.BucketLabel), 64)
+	ge, errB := strconv.ParseFloat(b.Get(model.BucketLabel), 64)
+	if errA == nil && errB == nil {
+		rest := func(l labels.Labels) labels.Labels { return labels.NewBuilder(l).Del(model.BucketLabel).Labels() }
+		return cmp.Or(labels.Compare(rest(a), rest(b)), cmp.Compare(le, ge))
+	}
+	return labels.Compare(a, b)
 }
 
 func seriesName(l labels.Labels) string {
@@ -251,7 +342,7 @@ var errMoment = errors.New("not a moment")
 func moment(s string, first, last time.Time) (time.Time, error) {
 	t, err := parseMoment(s, last)
 	if err != nil {
-		return t, fail(exitUsage, "--at wants 2026-11-24T23:18:00Z, 1795562280, 23:18:00 or -5m", "--at: %q is not a moment", s)
+		return t, fail(exitUsage, "--at wants 2026-11-24T23:18:00Z, \"2026-11-24 23:18:00\" or 23:18:00 (local time), 1795562280 (Unix seconds) or -5m (before the end)", "--at: %q is not a moment", s)
 	}
 	if t.Before(first.Add(-time.Second)) || t.After(last.Add(time.Second)) {
 		return t, fail(exitUsage, "the session is from "+first.Format(time.RFC3339)+" to "+last.Format(time.RFC3339), "--at: %s lies outside the session", t.Format(time.RFC3339))
@@ -271,6 +362,16 @@ func parseMoment(s string, last time.Time) (time.Time, error) {
 		return last.Add(-time.Duration(d)), nil
 	}
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return t, nil
+	}
+	// As pitwall itself prints times, so that they can be copied.
+	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04"} {
+		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	// A zone's abbreviation says something only here, and UTC; of any other Go knows the name and nothing else.
+	if t, err := time.ParseInLocation("2006-01-02 15:04:05 MST", s, time.Local); err == nil && (t.Location() == time.Local || t.Location() == time.UTC) {
 		return t, nil
 	}
 	if f, err := strconv.ParseFloat(s, 64); err == nil && f > 1e8 && f < 1e11 {

@@ -81,7 +81,7 @@ func (p *program) printEngine(e engineReading) error {
 		state += ": " + e.Reason
 	}
 	fmt.Fprintf(p.stdout, "\n%s\n  %s\n", clean(strings.Join(head, "  ")), clean(state))
-	if len(e.Samples) == 0 || e.Error != "" {
+	if !e.answered() {
 		if next := engineAdvice(e); next != "" {
 			fmt.Fprintf(p.stdout, "  → %s\n", clean(next))
 		}

@@ -35,9 +35,9 @@ func (p *program) record() *cobra.Command {
 		Long: para(`Records the engines, the GPUs and the host until it is told to stop. It needs no terminal, and neither a hang-up nor a
 logout nor a closed tmux touches it; ctrl-c and SIGTERM end the session cleanly. pitwall attaches to it.`),
 		Example: "pitwall record --background\npitwall record --engine http://127.0.0.1:8000 --keep-age 14d\nkill 4711    # the pid that --background prints",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: p.run(func(cmd *cobra.Command, _ []string) error {
-			c, _, err := p.settings(cmd)
+			c, err := p.keeping(cmd)
 			if err != nil {
 				return err
 			}
@@ -201,7 +201,7 @@ func (p *program) recordInBackground(ctx context.Context, c *config.Config, f re
 		return err
 	}
 	fmt.Fprintf(p.stdout, "pid %d\nsession %s\nfile %s\nlog %s\n", s.PID, s.Session, s.Path, s.Log)
-	if why, what := endsAtLogout(realLogin()); why != "" {
+	if why, what := endsAtLogout(thisLogin()); why != "" {
 		fmt.Fprintf(p.stderr, "pitwall: warning: %s\npitwall: hint: %s\n", clean(why), clean(what))
 	}
 	return nil

@@ -1,11 +1,22 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"pitwall/sessions"
 )
+
+// endRecorder kills a recorder that a script has left behind. The directory says whether this pid is still its recorder.
+func endRecorder(dir string, ts *testscript.TestScript, pid int) {
+	running, err := sessions.Running(ts.MkAbs(dir))
+	if err == nil && slices.ContainsFunc(running, func(s sessions.Info) bool { return s.PID == pid }) {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended in this moment
+	}
+}
 
 func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {

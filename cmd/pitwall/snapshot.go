@@ -65,6 +65,11 @@ type engineReading struct {
 	Values        []namedValue      `json:"values"`
 }
 
+// answered says whether anything of the engine's own was read: pitwall's series about it are there without an answer too.
+func (e engineReading) answered() bool {
+	return slices.ContainsFunc(e.Samples, func(s sampleLine) bool { return !strings.HasPrefix(s.Name, "pitwall_") })
+}
+
 // sampleLine is one sample with its value exactly as the source gave it.
 type sampleLine struct {
 	Name   string            `json:"name"`
@@ -117,9 +122,9 @@ func (p *program) snapshot() *cobra.Command {
 		Short: "One reading; the exit code tells the engine's state",
 		Long: para(`Reads everything twice, a second apart, and prints what it found; nothing is recorded. The exit code is 0 when the engine is ready,
 and tells its state otherwise: see pitwall help exit-codes. With --json the samples are exactly those that the engine's
-/metrics gave. An engine that has work and makes no progress is watched for some seconds more before it is called stalled.`),
+/metrics gave. Of several engines the worst state counts. An engine that has work and makes no progress is watched for some seconds more before it is called stalled.`),
 		Example: "pitwall snapshot\npitwall snapshot --json | jq '.engines[0].values[] | {name, value, unit}'\npitwall snapshot >/dev/null || echo not ready",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: p.run(func(cmd *cobra.Command, _ []string) error {
 			c, _, err := p.settings(cmd)
 			if err != nil {

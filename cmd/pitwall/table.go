@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -43,12 +44,27 @@ func table(w io.Writer, rows [][]string) error {
 	return tw.Flush()
 }
 
-// printJSON prints indented JSON with a line end.
+// printJSON prints indented JSON with a line end. What a terminal would obey is escaped, also what JSON may carry as it is
+// (DEL, the C1 controls, bidirectional overrides).
 func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	// Such a character can only stand in a string, where its escape means the same. All are in the basic plane.
+	var out strings.Builder
+	for _, r := range b.String() {
+		if r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			fmt.Fprintf(&out, `\u%04x`, r)
+			continue
+		}
+		out.WriteRune(r)
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
 }
 
 // clock writes a time to the second with its zone, "—" for none.

@@ -62,7 +62,7 @@ func (p *program) versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Which pitwall this is",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: p.run(func(*cobra.Command, []string) error {
 			b := thisBuild()
 			if asJSON {

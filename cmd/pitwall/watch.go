@@ -26,14 +26,23 @@ type watched struct {
 
 // watch opens the probes. It doesn't wait for a driver or an engine: what isn't there yet comes with a later tick.
 func (p *program) watch(c *config.Config) (*watched, error) {
-	machine := host.New(host.Options{Paths: map[string]string{"sessions": c.SessionsDir}})
+	machine := p.machine(c)
 	gpus := gpu.Open(gpu.Options{Hostname: hostname(), Process: machine.Process, Claims: claims(machine)})
 	return p.assemble(c, machine, gpus, false)
 }
 
+// machine is the probe of this host; the disk of the sessions is watched too, where there is one.
+func (p *program) machine(c *config.Config) *host.Collector {
+	o := host.Options{}
+	if c.SessionsDir != "" {
+		o.Paths = map[string]string{"sessions": c.SessionsDir}
+	}
+	return host.New(o)
+}
+
 // watchSimulated opens the same probes on a simulation.
 func (p *program) watchSimulated(c *config.Config, s *sim.Server) (*watched, error) {
-	machine := host.New(host.Options{Paths: map[string]string{"sessions": c.SessionsDir}})
+	machine := p.machine(c)
 	return p.assemble(c, machine, gpu.New(s.GPU(), gpu.Options{Hostname: hostname(), Process: machine.Process}), true)
 }
 
@@ -53,9 +62,13 @@ func (p *program) assemble(c *config.Config, machine *host.Collector, gpus *gpu.
 	access, err := p.access(c)
 	if err == nil {
 		w.engines, err = engine.Open(engine.Options{URLs: c.Engine, Scrapes: c.Scrape, Access: access, Servers: servers(machine), NoExporters: simulated})
+		if err != nil {
+			err = fail(exitUsage, "pitwall config shows what is in force, and whence", "%w", err)
+		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, gpus.Close())
+		_ = gpus.Close() // the first error is the one to tell
+		return nil, err
 	}
 	return w, nil
 }

@@ -306,7 +306,7 @@ func (v view) gpuProcesses(i string) []row {
 		if name == "" {
 			name = "process"
 		}
-		rows = append(rows, row{label: name, value: figure.Bytes(x.F), note: join("pid "+x.Metric.Get("pid"), v.other(x.Metric.Get("engine")))})
+		rows = append(rows, row{label: name, value: figure.Bytes(x.F), note: join("pid "+x.Metric.Get("pid"), v.otherPort(x.Metric.Get("engine")))})
 	}
 	if len(rows) == 0 {
 		if r := v.s.why("pitwall_gpu_process_memory_bytes", "gpu", i); r != "" {

@@ -102,7 +102,7 @@ func drawGPUTable(v view, p grid.Pane, g geometry) {
 	}
 	rows := min(p.H()-1, n)
 	if rows < n {
-		p.Text(0, 0, theme.Warn, itoa(rows)+" of "+itoa(n))
+		p.Text(0, 0, theme.Warn, itoa(rows)+"/"+itoa(n))
 	}
 	from := max(0, min(v.m.gpu-rows/2, n-rows))
 	for y := range rows {

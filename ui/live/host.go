@@ -124,7 +124,11 @@ func (v view) busiest(list []process, n int) []row {
 	slices.SortStableFunc(list, func(a, b process) int { return cmp.Compare(b.cpu.V, a.cpu.V) })
 	var out []row
 	for _, p := range list[:min(n, len(list))] {
-		out = append(out, row{label: v.processName(p), value: p.cpu.Text(figure.Share), note: "of core · " + p.rss.Text(figure.Bytes)})
+		note := "of core, " + tight(p.rss.Text(figure.Bytes))
+		if port := v.otherPort(p.engine); port != "" {
+			note = "of core, " + port
+		}
+		out = append(out, row{label: p.name(), value: p.cpu.Text(figure.Share), note: note})
 	}
 	return out
 }
@@ -210,7 +214,7 @@ func (v view) pressureRow() row {
 		return r
 	}
 	r.value = c.Text(figure.Share)
-	r.note = join("cpu", "mem "+tight(m.Text(figure.Share)), "io "+tight(i.Text(figure.Share)))
+	r.note = "cpu, mem " + tight(m.Text(figure.Share)) + " io " + tight(i.Text(figure.Share))
 	if m.OK && m.V > 0.05 {
 		r.noteInk = theme.Warn
 	}
@@ -333,10 +337,16 @@ func (p process) name() string {
 
 // processName is a process's name, with the port of its engine unless that is the one that is shown.
 func (v view) processName(p process) string {
-	if other := v.other(p.engine); other != "" {
-		return p.name() + " " + other[max(strings.LastIndexByte(other, ':'), 0):]
+	if port := v.otherPort(p.engine); port != "" {
+		return p.name() + " " + port
 	}
 	return p.name()
+}
+
+// otherPort gives ":8011" for an engine of this host that is not the one that is shown, else "".
+func (v view) otherPort(instance string) string {
+	other := v.other(instance)
+	return other[max(strings.LastIndexByte(other, ':'), 0):]
 }
 
 var roleOrder = []string{"serve", "api_server", "dp_coordinator", "engine_core", "worker"}

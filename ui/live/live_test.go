@@ -103,14 +103,16 @@ func TestScenes(t *testing.T) {
 		{"noengine", 1, []string{"○ NO ENGINE", "no engine found", "pitwall --engine http://HOST:PORT", "vllm serve MODEL", "pitwall demo"}, []string{"¹queue", "READY"}},
 		{"starting", 1, []string{"STARTING", "is starting for 10m00s", "process 4211 found, port closed", "RSS 1.4 GiB", "EngineCore"}, []string{"¹queue"}},
 		{"stalled", 1, []string{"✗ STALLED", "41 running, no token counter moved for 14 s", "ongoing, 14s", "¹queue"}, nil},
-		{"noanswer", 1, []string{"✗ NO ANSWER", "connection refused", "12s old", "— the page lacks it"}, nil},
-		{"died", 1, []string{"RECORDER DIED", "pid 3911 is gone, nothing recorded since 00:16:45", "R records here", "R take over"}, []string{"● REC"}},
+		{"noanswer", 1, []string{"✗ NO ANSWER", "connection refused", "12s old", "— the page lacks it", "— no answer"}, []string{"nothing ran", "none finished"}},
+		{"sleeping", 1, []string{"☾ SLEEPING", "asleep at level 1", "¹queue"}, nil},
+		{"restarted", 1, []string{"▲ RESTARTED", "process start time changed, up for 20 s"}, nil},
+		{"died", 1, []string{"RECORDER DIED", "nothing recorded since 00:16:45, pid 3911 is gone", "R records here", "R take over"}, []string{"● REC"}},
 		{"notstored", 1, []string{"NOT STORED", "disk full: 12 MB needed, 0 free; what you see is in memory only"}, []string{"● REC"}},
 		{"nothing", 1, []string{"nothing recorded yet"}, []string{"¹queue"}},
 		{"simulated", 1, []string{" SIMULATED "}, nil},
 		{"idle", 1, []string{"no first token in 10s", "no tokens in 10s", "none finished in 10s"}, []string{"≤80ms"}},
 		{"", 0, []string{"GPU", "no NVIDIA driver: libnvidia-ml.so.1 not found", "⁶host"}, []string{"kernels"}},
-		{"", 8, []string{"GPU0", "GPU7", "kern %", "8 GPUs, g chooses", "8× A100"}, nil},
+		{"", 8, []string{"GPU0", "GPU7", "kern%", "held", "8 GPUs, g chooses", "8× A100"}, nil},
 	} {
 		t.Run(tc.scene, func(t *testing.T) {
 			s := staged.Busy(clock, tc.gpus)

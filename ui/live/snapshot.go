@@ -166,7 +166,8 @@ func (s *snapshot) why(name string, want ...string) string {
 	return best
 }
 
-// whyQuery gives the reason for an empty answer: that of the first metric in its expression that is known to be absent.
+// whyQuery gives the reason for an empty answer: that of the first metric in its expression that is known to be absent,
+// else that its source is silent.
 func (s *snapshot) whyQuery(id string) string {
 	if s == nil {
 		return ""
@@ -176,6 +177,11 @@ func (s *snapshot) whyQuery(id string) string {
 	for name, r := range s.absent {
 		if i := strings.Index(expr, name); i >= 0 && (i < best || i == best && r < reason) {
 			best, reason = i, r
+		}
+	}
+	if e, ok := s.chosen(); ok && reason == "" && strings.Contains(expr, strconv.Quote(e.instance)) {
+		if t, ok := s.target(e.dialect, e.instance); ok && !t.Up {
+			return "no answer"
 		}
 	}
 	return reason

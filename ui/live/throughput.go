@@ -78,7 +78,7 @@ func throughputRows(v view) []row {
 			{"each", "tok/s a request", "nothing ran", figure.Rate}, {"prompt", "tokens, mean", "none finished", figure.Count}, {"output", "tokens, mean", "none finished", figure.Count},
 		} {
 			r := row{label: x.label, query: "request", value: s.pair("request", "of", x.label).Text(x.format), note: x.note}
-			if r.value == figure.Absent {
+			if r.value == figure.Absent && decode.OK {
 				r.note = x.none + " in " + figure.Ago(s.window)
 			}
 			rows = append(rows, r)

@@ -110,6 +110,8 @@ func (v view) drawTop(p grid.Pane) {
 		mode = span{" PAUSED ", theme.Notice}
 	case s != nil && s.info.Recording == sessions.Saved && s.info.ID != "":
 		mode = span{"SAVED", theme.Info}
+	case s != nil && !s.at.IsZero() && v.now.Sub(s.at) > v.m.every+4*time.Second:
+		mode = span{" " + figure.Span(v.now.Sub(s.at)) + " OLD ", theme.Notice}
 	}
 	clock := v.f.Now
 	right = append(right, part{0, []span{mode, {" " + clock.Local().Format("15:04:05") + " ", theme.Strong}}})
@@ -230,7 +232,7 @@ func (v view) troubles() []trouble {
 	in := s.info
 	switch in.Recording {
 	case sessions.RecorderDied:
-		out = append(out, trouble{"RECORDER DIED", theme.Alarm, "pid " + itoa(in.PID) + " is gone, nothing recorded since " + s.at.Local().Format("15:04:05"), "R records here"})
+		out = append(out, trouble{"RECORDER DIED", theme.Alarm, "nothing recorded since " + s.at.Local().Format("15:04:05") + ", pid " + itoa(in.PID) + " is gone", "R records here"})
 	case sessions.NotStored:
 		out = append(out, trouble{"NOT STORED", theme.Notice, in.Trouble + why2(in.Trouble, "what you see is in memory only"), ""})
 	default:
@@ -377,10 +379,14 @@ func (v view) summary() []part {
 	if g, ok := v.gpuAt(); ok {
 		p, l := s.pair("gpu_power", "gpu", itoa(g.index)), s.metric("DCGM_FI_DEV_ENFORCED_POWER_LIMIT", "gpu", itoa(g.index))
 		if r := p.Div(l); r.OK {
-			out = append(out, val(6, "GPU power", figure.Percent(r.V)+" of limit", inkOver(r, 0.95)))
+			label := "GPU power"
+			if len(s.gpus) > 1 {
+				label = "GPU " + itoa(g.index) + " power"
+			}
+			out = append(out, val(6, label, figure.Percent(r.V)+" of limit", inkOver(r, 0.95)))
 		}
 	}
-	out = append(out, val(7, "CPU", s.one("cpu").Text(figure.Percent), theme.Plain))
+	out = append(out, val(7, "CPU", s.one("cpu").Text(figure.Share), theme.Plain))
 	if e, ok := s.chosen(); ok {
 		if t, ok := s.target(e.dialect, e.instance); ok {
 			out = append(out, val(8, "scraped every", figure.Ago(t.Every), theme.Plain))

@@ -10,8 +10,8 @@ import (
 
 // Timeline is the time axis of a chart: Columns slices of length Step, the last one ending at End. End is a whole
 // multiple of Step from the epoch, so that a chart moves by whole columns only, and every chart with the same Step moves
-// at the same moment. Where a step is shorter than calm, the chart moves by several columns at once, and those right of
-// now are empty till then: every move writes the whole chart to the terminal.
+// at the same moment. Where a step is shorter than calm, charts move by several columns at once, and those right of now
+// are empty till then: every move writes the whole chart to the terminal.
 type Timeline struct {
 	End     time.Time
 	Step    time.Duration
@@ -21,13 +21,16 @@ type Timeline struct {
 // calm is the least time between two moves of a chart.
 const calm = 3 * time.Second
 
-// NewTimeline divides window into columns so that now lies in the last one, or less than calm before it.
+// NewTimeline divides window into columns so that now lies in the last one, or at most calm before it.
 func NewTimeline(now time.Time, window time.Duration, columns int) Timeline {
 	columns = max(columns, 1)
 	step := max(window/time.Duration(columns), time.Millisecond)
 	ns := now.UnixNano()
-	move := step * max((calm+step-1)/step, 1)
-	end := (ns/int64(move) + 1) * int64(move)
+	if step < calm {
+		// Charts of other widths have other steps, and are to move at the same moment too.
+		ns = (ns/int64(calm) + 1) * int64(calm)
+	}
+	end := (ns/int64(step) + 1) * int64(step)
 	return Timeline{End: time.Unix(0, end), Step: step, Columns: columns}
 }
 

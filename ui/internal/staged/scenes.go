@@ -10,7 +10,7 @@ import (
 )
 
 // Scene changes a busy session into one where something is wrong. Names: "noengine", "starting", "stalled", "noanswer",
-// "died", "notstored", "nothing", "simulated", "idle"; another name changes nothing.
+// "sleeping", "restarted", "died", "notstored", "nothing", "simulated", "idle"; another name changes nothing.
 func Scene(s *Session, name string) {
 	const in = "127.0.0.1:8000"
 	state := func(word, reason string, since time.Duration) {
@@ -47,6 +47,10 @@ func Scene(s *Session, name string) {
 		silence()
 		state("no_answer", "scrape http://127.0.0.1:8000/metrics: connection refused", 12*time.Second)
 		down("scrape http://127.0.0.1:8000/metrics: connection refused")
+	case "sleeping":
+		state("sleeping", "asleep at level 1", 4*time.Minute)
+	case "restarted":
+		state("restarted", "process start time changed, up for 20 s", 20*time.Second)
 	case "died":
 		s.InfoNow.Recording, s.InfoNow.PID = sessions.RecorderDied, 3911
 	case "notstored":

@@ -69,12 +69,16 @@ func (s *Session) eval(expr string, at time.Time) promql.Vector {
 }
 
 // Query implements sessions.Reader.
-func (s *Session) Query(_ context.Context, expr string, at time.Time, _ sessions.Scope) (sessions.Result, error) {
+func (s *Session) Query(_ context.Context, expr string, at time.Time, sc sessions.Scope) (sessions.Result, error) {
 	s.Asked++
 	if s.Err != nil {
 		return sessions.Result{}, s.Err
 	}
-	return sessions.Result{Value: s.eval(expr, at), Expr: expr, Window: s.WindowOfRate}, nil
+	asked := expr
+	if sc.Sel != "" {
+		asked += "{" + sc.Sel + "}" // what an expansion would leave of the scope
+	}
+	return sessions.Result{Value: s.eval(expr, at), Expr: asked, Window: s.WindowOfRate}, nil
 }
 
 // QueryRange implements sessions.Reader.
