@@ -101,10 +101,11 @@ func (l *look) still(ctx context.Context) bool {
 	return false
 }
 
-// twice says whether every source has been read twice.
+// twice says whether every source has been read twice, or once in vain.
 func (l *look) twice() bool {
 	for _, t := range l.taps.list() {
-		if _, _, n := t.reading(); n < 2 {
+		// What failed gives no rates that a second reading could tell; it may be asked again only after seconds.
+		if r, _, n := t.reading(); n == 0 || n < 2 && r.Err == nil {
 			return false
 		}
 	}

@@ -207,6 +207,8 @@ func TestTheConsoleLeavesASaneTerminalAndAClosedSession(t *testing.T) {
 		{"SIGTERM ends it", func(x *terminal) { x.signal(syscall.SIGTERM) }, exitOK, "saved"},
 		{"SIGHUP, as a closed terminal sends, ends it", func(x *terminal) { x.signal(syscall.SIGHUP) }, exitOK, "saved"},
 		{"SIGKILL leaves the terminal sane and the session readable", func(x *terminal) { x.signal(syscall.SIGKILL) }, -1, "recorder died"},
+		// By a signal, not by Go's exit code 2: a shell that sees a code takes the terminal as it is for what was wanted.
+		{"a crash ends by a signal and says where it was", func(x *terminal) { x.signal(syscall.SIGABRT) }, -1, "recorder died"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -221,6 +223,14 @@ func TestTheConsoleLeavesASaneTerminalAndAClosedSession(t *testing.T) {
 			if s := x.sessions(); len(s) != 1 || s[0].State != tt.state || !s[0].Simulated {
 				t.Errorf("sessions: %+v, want one, simulated, %s", s, tt.state)
 			}
+			crashed := strings.HasPrefix(tt.name, "a crash")
+			if crashed {
+				x.waitFor("it crashed, and the file ")
+			}
+			x.until("the crash's file to be there after a crash only", func() bool {
+				logs, _ := filepath.Glob(filepath.Join(x.dir, "pitwall", "sessions", "crash-*.log"))
+				return len(logs) > 0 == crashed
+			})
 			if found, _ := filepath.Glob(filepath.Join(x.dir, "pitwall", "sessions", "*.lock")); tt.code == exitOK && len(found) > 0 {
 				t.Errorf("left behind: %v", found)
 			}

@@ -435,3 +435,82 @@ func TestAReaderThatHangsIsNamed(t *testing.T) {
 	}
 	mustShow(t, picture(m, 160, 45), "NO ANSWER", "the recording has not answered for 12s")
 }
+
+func TestTheFooterLeavesOutTheLeastImportantKeys(t *testing.T) {
+	s := staged.Busy(clock, 1)
+	m := start(t, s, 80, 24)
+	m.actions = &acts{}
+	last := strings.Split(strings.TrimRight(picture(m, 80, 24), "\n"), "\n")[23]
+	mustShow(t, last, "w window", "space pause", "1-6 zoom", "m mark", "B background", "? help", "q quit")
+	mustNotShow(t, last, "g GPU", "e engine")
+	mustShow(t, strings.Split(picture(m, 160, 45), "\n")[44], "g GPU", "e engine", "B background")
+}
+
+func TestWithoutAListTheLastEventIsOnTheSecondLine(t *testing.T) {
+	s := staged.Busy(clock, 1)
+	m := start(t, s, 80, 24)
+	mustShow(t, strings.Split(picture(m, 80, 24), "\n")[1], "▲ 00:15:34 gpu/0 power cap began · lasted 24s", "running 6/64")
+	m = start(t, s, 160, 45)
+	mustNotShow(t, strings.Split(picture(m, 160, 45), "\n")[1], "power cap")
+}
+
+func TestAStateThatTheRecordingFoundHasNoLengthOfItsOwn(t *testing.T) {
+	s := staged.Busy(clock, 1)
+	s.Override("pitwall_engine_state_start", promql.Vector{staged.V(float64(s.Start.Add(time.Second).Unix()), "instance", "127.0.0.1:8000", "job", "vllm")})
+	s.FactsNow["engine/127.0.0.1:8000/started"] = clock.Add(-5 * time.Hour).Format(time.RFC3339)
+	pic := picture(start(t, s, 160, 45), 160, 45)
+	mustShow(t, pic, "● READY  up 5h00m", "ready · so when the recording began")
+	mustNotShow(t, pic, "READY 39m59s", "for 39m59s")
+}
+
+func TestAnEngineElsewhereOnThisHostIsNamed(t *testing.T) {
+	s := staged.Busy(clock, 0)
+	staged.Scene(s, "noengine")
+	mustShow(t, picture(start(t, s, 160, 45), 160, 45), "A vLLM of this host listens on 127.0.0.1:8000:", "pitwall --engine http://127.0.0.1:8000")
+}
+
+func TestSameEngine(t *testing.T) {
+	for _, tc := range []struct {
+		name, found, instance string
+		want                  bool
+	}{
+		{"the same words", "127.0.0.1:8000", "127.0.0.1:8000", true},
+		{"localhost is this host", "127.0.0.1:8000", "localhost:8000", true},
+		{"IPv6 loopback is this host", "127.0.0.1:8000", "[::1]:8000", true},
+		{"another port", "127.0.0.1:8000", "localhost:8001", false},
+		{"another host", "127.0.0.1:8000", "10.0.0.7:8000", false},
+		{"no port is known yet", "", "127.0.0.1:8000", false},
+	} {
+		if got := sameEngine(tc.found, tc.instance); got != tc.want {
+			t.Errorf("%s: %v", tc.name, got)
+		}
+	}
+}
+
+func TestKVTokensCountHeldBlocks(t *testing.T) {
+	// Six of 181 usable blocks of 128 tokens; the 182nd is the engine's own.
+	s := staged.Busy(clock, 1)
+	s.Override("engine:kv_usage", promql.Vector{staged.V(6.0 / 181)})
+	for name, v := range map[string]string{"num_gpu_blocks": "182", "block_size": "128", "kv_tokens": "23296"} {
+		s.FactsNow["engine/127.0.0.1:8000/"+name] = v
+	}
+	mustShow(t, picture(start(t, s, 160, 45), 160, 45), "768 of 23,296", "6 of 182 × 128")
+}
+
+func TestWhatHoldsTheClocksIsInTheTableOfGPUs(t *testing.T) {
+	s := staged.Busy(clock, 8)
+	s.Override("pitwall_gpu_clocks_event_reason_seconds_total", promql.Vector{
+		staged.V(0.9, "gpu", "0", "reason", "power_cap"), staged.V(0.02, "gpu", "0", "reason", "hw_thermal"), staged.V(0, "gpu", "1", "reason", "power_cap")})
+	pic := picture(start(t, s, 160, 45), 160, 45)
+	for i, want := range []string{"heat", "no", "—"} {
+		line := ""
+		for _, l := range strings.Split(pic, "\n") {
+			if strings.Contains(l, "GPU"+itoa(i)+" ") {
+				line = string([]rune(l)[:79])
+			}
+		}
+		if !strings.HasSuffix(strings.TrimRight(line, " │"), " "+want) {
+			t.Errorf("GPU %d: %q does not end with %q", i, line, want)
+		}
+	}
+}

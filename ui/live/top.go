@@ -246,8 +246,8 @@ func (v view) troubles() []trouble {
 	if e, ok := s.chosen(); ok {
 		st := stateOf(e.state)
 		reason := v.m.reasons["engine/"+e.instance]
-		switch e.state {
-		case "stalled", "no_answer", "restarted":
+		switch {
+		case e.state == "stalled", e.state == "no_answer", e.state == "restarted", e.state == "no_engine" && v.m.hasHistory():
 			if reason == "" {
 				reason = "since " + e.since.Local().Format("15:04:05")
 			}
@@ -255,7 +255,7 @@ func (v view) troubles() []trouble {
 				reason += " · log: " + l
 			}
 			out = append(out, trouble{st.word, st.badge, reason, ""})
-		case "starting", "sleeping":
+		case e.state == "starting", e.state == "sleeping":
 			out = append(out, trouble{st.word, st.badge, why2(reason, "") + reason, ""})
 		}
 	}

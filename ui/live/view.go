@@ -56,8 +56,9 @@ func (m *Model) shape() Shape {
 	}
 	s.GPUs = len(m.snap.gpus)
 	if e, ok := m.snap.chosen(); ok {
-		// Panels of an engine that never answered would be empty for the whole of its start.
-		s.Engine = e.state != "no_engine" && (e.state != "starting" || m.hasHistory())
+		// Panels of an engine that never answered would be empty for the whole of its start. Of one that is gone they
+		// show what it did until then.
+		s.Engine = e.state != "no_engine" && e.state != "starting" || m.hasHistory()
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package plot_test
 
 import (
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -191,5 +192,45 @@ func TestLinesAreToldApartWithoutColour(t *testing.T) {
 	}
 	if plot.Stroke(0) == plot.Stroke(1) || plot.Stroke(1) == plot.Stroke(2) {
 		t.Error("two strokes are the same")
+	}
+}
+
+func TestChartsOfEveryWidthMoveAtTheSameMoments(t *testing.T) {
+	for _, columns := range []int{21, 40, 63, 65, 200} {
+		moved := map[int64]bool{}
+		start := time.Unix(999_999, 0)
+		last := plot.NewTimeline(start, time.Minute, columns).End
+		for s := range int64(30) {
+			now := start.Add(time.Duration(s) * time.Second)
+			l := plot.NewTimeline(now, time.Minute, columns)
+			if _, ok := l.Column(now); !ok {
+				t.Fatalf("%d columns: now is outside", columns)
+			}
+			if ahead := l.End.Sub(now); ahead > 3*time.Second+l.Step {
+				t.Errorf("%d columns: the axis ends %v after now", columns, ahead)
+			}
+			if !l.End.Equal(last) {
+				moved[now.Unix()%3] = true
+			}
+			last = l.End
+		}
+		if len(moved) != 1 || !moved[0] {
+			t.Errorf("%d columns: moved at seconds %v of three", columns, moved)
+		}
+	}
+}
+
+func TestAnAxisThatHangsHasItsTopBelow(t *testing.T) {
+	c := grid.New(6, 5)
+	plot.Axis{Top: 40, Hangs: true, Marks: []float64{40}, Format: func(v float64) string { return strconv.Itoa(int(v)) }}.Draw(c.Pane(), theme.Plain, theme.Plain)
+	for y, want := range []string{"     │", "     │", "     │", "     │", "   40┤"} {
+		got := ""
+		for x := range 6 {
+			r, _ := c.Pane().At(x, y)
+			got += string(r)
+		}
+		if got != want {
+			t.Errorf("line %d is %q, want %q", y, got, want)
+		}
 	}
 }

@@ -28,7 +28,7 @@ func NewTimeline(now time.Time, window time.Duration, columns int) Timeline {
 	ns := now.UnixNano()
 	if step < calm {
 		// Charts of other widths have other steps, and are to move at the same moment too.
-		ns = (ns/int64(calm) + 1) * int64(calm)
+		ns = (ns/int64(calm)+1)*int64(calm) - 1
 	}
 	end := (ns/int64(step) + 1) * int64(step)
 	return Timeline{End: time.Unix(0, end), Step: step, Columns: columns}

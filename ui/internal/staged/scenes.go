@@ -14,12 +14,12 @@ import (
 func Scene(s *Session, name string) {
 	const in = "127.0.0.1:8000"
 	state := func(word, reason string, since time.Duration) {
-		s.override("pitwall_engine_state ==", promql.Vector{V(1, "instance", in, "job", "vllm", "state", word)})
-		s.override("pitwall_engine_state_start", promql.Vector{V(float64(s.Now.Add(-since).Unix()), "instance", in, "job", "vllm")})
+		s.Override("pitwall_engine_state ==", promql.Vector{V(1, "instance", in, "job", "vllm", "state", word)})
+		s.Override("pitwall_engine_state_start", promql.Vector{V(float64(s.Now.Add(-since).Unix()), "instance", in, "job", "vllm")})
 		s.EventsAll = append(s.EventsAll, probes.Event{Time: s.Now.Add(-since), Kind: probes.KindEngineState, Subject: "engine/" + in, Severity: probes.Warning,
 			Title: word, Attrs: map[string]string{"state": word, "reason": reason}})
 	}
-	silence := func() { s.override("engine:", nil) }
+	silence := func() { s.Override("engine:", nil) }
 	down := func(err string) {
 		for i := range s.TargetsNow {
 			if s.TargetsNow[i].Job == "vllm" {
@@ -30,7 +30,7 @@ func Scene(s *Session, name string) {
 	switch name {
 	case "noengine":
 		silence()
-		s.override("pitwall_engine_state", nil)
+		s.Override("pitwall_engine_state", nil)
 		for k := range s.FactsNow {
 			if len(k) > 7 && k[:7] == "engine/" {
 				delete(s.FactsNow, k)
@@ -60,14 +60,14 @@ func Scene(s *Session, name string) {
 	case "simulated":
 		s.InfoNow.Simulated = true
 	case "idle":
-		s.override("_buckets", Buckets([]float64{.1, 1, 10}, 0, 1))
+		s.Override("_buckets", Buckets([]float64{.1, 1, 10}, 0, 1))
 		for _, name := range []string{"ttft", "itl", "tpot", "e2e", "queue", "prefill", "decode"} {
-			s.override("engine:"+name+"_mean", nil)
+			s.Override("engine:"+name+"_mean", nil)
 		}
 	}
 }
 
-// override answers every expression that contains key with v, before all other answers.
-func (s *Session) override(key string, v promql.Vector) {
+// Override answers every expression that contains key with v, before all other answers.
+func (s *Session) Override(key string, v promql.Vector) {
 	s.Answers = append([]Answer{{key, func(float64) promql.Vector { return v }}}, s.Answers...)
 }
