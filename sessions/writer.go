@@ -81,6 +81,10 @@ func (r *Recorder) store(ctx context.Context) bool {
 		r.version.Add(1)
 	}
 	size := fileBytes(r.path)
+	if size == 0 { // SQLite writes on into a file that has lost its name
+		r.setTrouble("its file was removed: " + r.path)
+		return false
+	}
 	r.mu.Lock()
 	r.trouble, r.bytes = "", size
 	r.mu.Unlock()

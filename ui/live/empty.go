@@ -103,6 +103,7 @@ func (v view) drawNoEngine(p grid.Pane) {
 		add(theme.Warn, string(stateOf("no_engine").sign)+" no engine found")
 		tried := v.m.tried
 		if ok {
+			tried = slices.DeleteFunc(slices.Clone(tried), func(t string) bool { return strings.TrimSuffix(t, "/") == "http://"+e.instance })
 			tried = append([]string{e.instance}, tried...)
 			if r := v.m.reasons["engine/"+e.instance]; r != "" {
 				tried[0] = e.instance + ": " + r

@@ -232,7 +232,7 @@ func (v view) troubles() []trouble {
 	in := s.info
 	switch in.Recording {
 	case sessions.RecorderDied:
-		out = append(out, trouble{"RECORDER DIED", theme.Alarm, "nothing recorded since " + s.at.Local().Format("15:04:05") + ", pid " + itoa(in.PID) + " is gone", "R records here"})
+		out = append(out, trouble{"RECORDER DIED", theme.Alarm, "nothing recorded since " + s.at.Local().Format("15:04:05") + recorderGone(in.PID), "R records here"})
 	case sessions.NotStored:
 		out = append(out, trouble{"NOT STORED", theme.Notice, in.Trouble + why2(in.Trouble, "what you see is in memory only"), ""})
 	default:
@@ -292,6 +292,14 @@ func (v view) troubles() []trouble {
 		out = append(out, trouble{"DROPPED", theme.Notice, figure.Whole(float64(in.Dropped)) + " readings were gathered but not stored", ""})
 	}
 	return out
+}
+
+// recorderGone names the recorder that died, where it is known.
+func recorderGone(pid int) string {
+	if pid == 0 {
+		return ""
+	}
+	return ", pid " + itoa(pid) + " is gone"
 }
 
 func subjectOf(e probes.Event) string {
@@ -387,7 +395,7 @@ func (v view) summary() []part {
 		}
 	}
 	out = append(out, val(7, "CPU", s.one("cpu").Text(figure.Share), theme.Plain))
-	if e, ok := s.chosen(); ok {
+	if e, ok := s.chosen(); ok && e.state != "no_engine" {
 		if t, ok := s.target(e.dialect, e.instance); ok {
 			out = append(out, val(8, "scraped every", figure.Ago(t.Every), theme.Plain))
 		}
