@@ -42,8 +42,10 @@ type Config struct {
 	Theme string
 	// ASCII draws without Unicode, Mouse listens to the mouse, NoColor draws without colour.
 	ASCII, Mouse, NoColor bool
-	// Window is the time that charts show at first; zero means the whole session.
-	Window time.Duration
+	// Window is the time that charts show at first; zero means the whole session. WindowChosen is false where it is
+	// only the default, which a screen may treat with more freedom.
+	Window       time.Duration
+	WindowChosen bool
 }
 
 // Setting is one key with what is in force.
@@ -99,6 +101,9 @@ func Load(in Input) (*Config, []Setting, error) {
 			continue
 		}
 		settings = append(settings, Setting{Key: k.name, Value: k.show(c), From: given.from, Help: k.help})
+		if k.name == "window" {
+			c.WindowChosen = given.from != "default"
+		}
 	}
 	if len(problems) > 0 {
 		return nil, nil, errors.Join(problems...)

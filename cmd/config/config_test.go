@@ -88,7 +88,7 @@ func TestConfigHoldsWhatIsInForce(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Config{Engine: []string{"http://a:1"}, Scrape: []string{}, APIKeyEnv: "PITWALL_API_KEY", SessionsDir: "/home/a/sessions",
-		KeepAge: 48 * time.Hour, KeepSize: 1000, Theme: "light", ASCII: true}
+		KeepAge: 48 * time.Hour, KeepSize: 1000, Theme: "light", ASCII: true, WindowChosen: true}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

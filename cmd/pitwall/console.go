@@ -119,10 +119,10 @@ func (p *program) screen(c *config.Config, d *desk) ui.Options {
 // startWindow is the window that the console begins with; the default one leaves it to the screen, which shows a minute
 // while the session is young.
 func startWindow(c *config.Config) time.Duration {
-	switch c.Window {
-	case 5 * time.Minute:
+	switch {
+	case !c.WindowChosen:
 		return 0
-	case 0:
+	case c.Window == 0:
 		return ui.WholeSession
 	}
 	return c.Window
