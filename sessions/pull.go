@@ -131,7 +131,7 @@ func (r *Recorder) take(got pulled) {
 	}
 	absent := make(map[string]string, len(got.r.Absent)+1)
 	for path, why := range got.r.Absent {
-		absent[path] = Redact(why)
+		absent[path] = r.redact(why)
 	}
 	up := 1.0
 	if got.r.Err != nil {
@@ -142,8 +142,22 @@ func (r *Recorder) take(got pulled) {
 	n := float64(len(got.r.Samples))
 	r.ingest(p, got.t, got.r.Samples)
 	r.ingestOwn(p, got.t, [4]float64{up, got.took.Seconds(), n, p.every.Seconds()})
-	r.takeFacts(p, got.t, redactFacts(got.r.Facts), absent)
+	r.takeFacts(p, got.t, redactFacts(got.r.Facts, r.redact), absent)
 	r.addEvents(got.r.Events, got.t)
+}
+
+// redact is Redact for texts that come again every second: looking for secrets in all of them anew would cost as much as
+// storing the samples. It is for the goroutine that takes readings.
+func (r *Recorder) redact(s string) string {
+	out, ok := r.redacted[s]
+	if !ok {
+		if len(r.redacted) > 4096 {
+			clear(r.redacted)
+		}
+		out = Redact(s)
+		r.redacted[s] = out
+	}
+	return out
 }
 
 // ownMetrics are what the recorder writes about every pull: Prometheus's own names, and the interval in force.
@@ -275,7 +289,7 @@ func (r *Recorder) addEvents(events []probes.Event, t int64) {
 			e.Time = timeOf(t)
 		}
 		e.Title = Redact(e.Title)
-		e.Attrs = redactFacts(e.Attrs)
+		e.Attrs = redactFacts(e.Attrs, Redact)
 		r.ledger.addEvent(e)
 		r.mu.Lock()
 		r.pending.events = append(r.pending.events, e)

@@ -35,8 +35,10 @@ type asker struct {
 	ledger *ledger
 	engine *promql.Engine
 
-	mu       sync.Mutex // guards expanded
-	expanded map[expansion]string
+	mu        sync.Mutex // guards the next
+	expanded  map[expansion]string
+	slowestOf [3]int64 // from, to and newest tick of the last answer of slowestBetween
+	slowestIs time.Duration
 }
 
 type expansion struct {
@@ -68,10 +70,20 @@ func newAsker(h *head, a *archive, l *ledger) *asker {
 // slowest gives the longest interval of any source in the minute before at; one tick if none says.
 func (a *asker) slowest(at int64) time.Duration { return a.slowestBetween(at, at) }
 
-// slowestBetween is slowest for the moments of a range: its beginning may have had longer intervals than its end.
+// slowestBetween is slowest for the moments of a range: its beginning may have had longer intervals than its end. A screen
+// asks dozens of questions about one moment; the answer is kept until there is a newer sample.
 func (a *asker) slowestBetween(from, to int64) time.Duration {
+	a.head.mu.RLock()
+	key := [3]int64{from, to, a.head.last}
+	a.head.mu.RUnlock()
+	a.mu.Lock()
+	known, out := a.slowestOf == key, a.slowestIs
+	a.mu.Unlock()
+	if known {
+		return out
+	}
 	from -= 60_000
-	out := Tick
+	out = Tick
 	a.raw(from, to, IntervalMetric, func(_ labels.Labels, it chunkenc.Iterator) {
 		for it.Next() == chunkenc.ValFloat {
 			t, v := it.At()
@@ -80,6 +92,9 @@ func (a *asker) slowestBetween(from, to int64) time.Duration {
 			}
 		}
 	})
+	a.mu.Lock()
+	a.slowestOf, a.slowestIs = key, out
+	a.mu.Unlock()
 	return out
 }
 

@@ -62,17 +62,18 @@ type Recorder struct {
 	id   string
 	path string
 
-	pulls   map[[2]string]*pull
-	results chan pulled
-	clock   clock
-	tick    int64 // the tick under way
-	out     int   // pulls of this tick that have not come back
-	groups  []group
-	codec   journalCodec
-	epoch   bool
-	seq     int64
-	written struct{ names, series int } // how much of head has gone to a batch
-	stored  int64                       // blocks before this one went to a batch
+	pulls    map[[2]string]*pull
+	results  chan pulled
+	clock    clock
+	tick     int64 // the tick under way
+	out      int   // pulls of this tick that have not come back
+	groups   []group
+	redacted map[string]string // what redact has seen
+	codec    journalCodec
+	epoch    bool
+	seq      int64
+	written  struct{ names, series int } // how much of head has gone to a batch
+	stored   int64                       // blocks before this one went to a batch
 
 	version   atomic.Uint64
 	dropped   atomic.Uint64
@@ -117,7 +118,7 @@ func newRecorder(o Options) *Recorder {
 		o.Sources = func() []probes.Source { return nil }
 	}
 	r := &Recorder{
-		asker: newAsker(newHead(), nil, newLedger()), opt: o, pulls: map[[2]string]*pull{},
+		asker: newAsker(newHead(), nil, newLedger()), opt: o, pulls: map[[2]string]*pull{}, redacted: map[string]string{},
 		results: make(chan pulled, 64), kick: make(chan struct{}, 1), epoch: true,
 		pending: &batch{meta: map[string]string{}}, stop: func() {},
 	}

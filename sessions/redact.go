@@ -30,13 +30,13 @@ func Redact(s string) string {
 }
 
 // redactFacts applies both rules to what is about to be stored: a fact with a secret's name is dropped whole.
-func redactFacts(in map[string]string) map[string]string {
+func redactFacts(in map[string]string, redact func(string) string) map[string]string {
 	out := make(map[string]string, len(in))
 	for path, v := range in {
 		if secretName.MatchString(path[strings.LastIndexByte(path, '/')+1:]) {
 			continue
 		}
-		out[path] = Redact(v)
+		out[path] = redact(v)
 	}
 	return out
 }
