@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -260,30 +261,9 @@ func shift(e parser.Expr, by *parser.VectorSelector) {
 func (x *expansion) unknown(name string) error {
 	best, near := 1<<30, ""
 	for _, n := range x.d.names {
-		if k := distance(name, n.Name); k < best {
+		if k := levenshtein.ComputeDistance(name, n.Name); k < best {
 			best, near = k, n.Name
 		}
 	}
 	return fmt.Errorf("%s does not know %s; the nearest name is %s", x.d, name, near)
-}
-
-// distance is Levenshtein's: how many letters to change, add or drop.
-func distance(a, b string) int {
-	prev := make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := range len(a) {
-		diagonal := prev[0]
-		prev[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = prev[j+1]
-			prev[j+1] = min(cost, prev[j]+1, prev[j+1]+1)
-		}
-	}
-	return prev[len(b)]
 }
