@@ -109,6 +109,9 @@ nvmlReturn_t nvmlInit_v2(void) {
 	return NVML_SUCCESS;
 }
 
+// The way in of NVIDIA's Python package, for the monitors that pitwall's cost is compared with.
+nvmlReturn_t nvmlInitWithFlags(unsigned int flags) { return nvmlInit_v2(); }
+
 nvmlReturn_t nvmlShutdown(void) {
 	nvmlReturn_t r = begin(__func__, -1);
 	alive = 0;
@@ -413,6 +416,17 @@ nvmlReturn_t nvmlEventSetCreate(nvmlEventSet_t *set) {
 	set->handle = &events;
 	return r;
 }
+
+// pitwall doesn't ask for these; nvitop, whose cost is compared with pitwall's, does.
+nvmlReturn_t nvmlDeviceGetEncoderUtilization(nvmlDevice_t d, unsigned int *v, unsigned int *us) { DEVICE(d); *v = 0; *us = 100000; return r; }
+nvmlReturn_t nvmlDeviceGetDecoderUtilization(nvmlDevice_t d, unsigned int *v, unsigned int *us) { DEVICE(d); *v = 0; *us = 100000; return r; }
+nvmlReturn_t nvmlDeviceGetPowerManagementLimit(nvmlDevice_t d, unsigned int *v) { DEVICE(d); *v = 400000; return r; }
+nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses_v3(nvmlDevice_t d, unsigned int *n, nvmlProcessInfo_t *p) { DEVICE(d); *n = 0; return r; }
+nvmlReturn_t nvmlDeviceGetComputeMode(nvmlDevice_t d, nvmlComputeMode_t *v) { DEVICE(d); return NVML_ERROR_NOT_SUPPORTED; }
+nvmlReturn_t nvmlDeviceGetDisplayActive(nvmlDevice_t d, nvmlEnableState_t *v) { DEVICE(d); return NVML_ERROR_NOT_SUPPORTED; }
+nvmlReturn_t nvmlDeviceGetDriverModel(nvmlDevice_t d, nvmlDriverModel_t *v, nvmlDriverModel_t *w) { DEVICE(d); return NVML_ERROR_NOT_SUPPORTED; }
+nvmlReturn_t nvmlDeviceGetPersistenceMode(nvmlDevice_t d, nvmlEnableState_t *v) { DEVICE(d); return NVML_ERROR_NOT_SUPPORTED; }
+nvmlReturn_t nvmlDeviceGetProcessUtilization(nvmlDevice_t d, nvmlProcessUtilizationSample_t *v, unsigned int *n, unsigned long long since) { DEVICE(d); return NVML_ERROR_NOT_SUPPORTED; }
 
 nvmlReturn_t nvmlEventSetFree(nvmlEventSet_t set) { return begin(__func__, -1); }
 
