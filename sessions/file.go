@@ -142,6 +142,9 @@ type blockRow struct {
 	data []byte
 }
 
+// block is the start of the stretch of time that a row is of.
+func (b blockRow) block() int64 { return (b.key & 0xffffffff) * blockSpan }
+
 // commit writes a batch in one transaction: all of it or nothing.
 func (w *writer) commit(ctx context.Context, b *batch) error {
 	tx, err := w.db.BeginTx(ctx, nil)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"pitwall/probes"
 )
@@ -31,9 +30,11 @@ func mark(note string, t int64) (probes.Event, error) {
 
 // Mark puts a note on the clock, now.
 func (r *Recorder) Mark(note string) error {
-	t := r.clock.at(time.Now())
-	if r.clock.base == 0 {
-		t = r.tick // driven by hand
+	var t int64
+	if r.clock.ticking() {
+		t = r.clock.now()
+	} else {
+		t = r.tick // driven by hand, by the one who marks
 	}
 	e, err := mark(note, t)
 	if err != nil {
@@ -48,7 +49,14 @@ func (r *Recorder) Mark(note string) error {
 // Mark writes the note into the session that another process records; its recorder and its other readers see it within a
 // second or two.
 func (s *saved) Mark(note string) error {
-	e, err := mark(note, time.Now().UnixMilli())
+	now := readClocks()
+	s.mu.Lock()
+	t, ok := clockIn(s.meta, now)
+	s.mu.Unlock()
+	if !ok {
+		t = now.wall.UnixMilli()
+	}
+	e, err := mark(note, t)
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,20 @@ type cachedSeries struct {
 	s    *series
 }
 
+// all gives the series that the source gave last, with those that the recorder writes about it.
+func (p *pull) all() []*series {
+	out := slices.Clone(p.seen)
+	for _, s := range p.own {
+		if s != nil {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// staleNaN is Prometheus's marker for the end of a series.
+func staleNaN() float64 { return math.Float64frombits(value.StaleNaN) }
+
 // pulled is what came back.
 type pulled struct {
 	p    *pull
@@ -44,6 +58,9 @@ type pulled struct {
 
 // begin opens a tick: finishes the block if it is over, and asks the sources that are due.
 func (r *Recorder) begin(ctx context.Context, t int64) {
+	if r.tick != 0 && t-r.tick >= gapAfter {
+		r.interrupted(t)
+	}
 	r.tick = t
 	r.mu.Lock()
 	if r.started == 0 {
@@ -104,11 +121,7 @@ func (r *Recorder) begin(ctx context.Context, t int64) {
 	}
 	for key, p := range r.pulls {
 		if !asked[key] && !p.busy { // no longer there: its series end here
-			for _, s := range p.own {
-				if s != nil {
-					p.seen = append(p.seen, s)
-				}
-			}
+			p.seen = p.all()
 			r.ingest(p, t, nil)
 			r.takeFacts(p, t, nil, nil)
 			delete(r.pulls, key)
@@ -214,7 +227,7 @@ func (r *Recorder) ingest(p *pull, t int64, samples []probes.Sample) {
 	}
 	for _, s := range p.seen {
 		if s.lastT < t && !s.stale {
-			v := math.Float64frombits(value.StaleNaN)
+			v := staleNaN()
 			if h.appendFloat(s, t, v) {
 				s.stale = true
 				floats.entries = append(floats.entries, entry{id: s.id, v: v})

@@ -34,6 +34,8 @@ type Options struct {
 	// KeepAge and KeepBytes bound a long recording: older blocks are deleted. Zero keeps everything.
 	KeepAge   time.Duration
 	KeepBytes int64
+
+	clocks func() moment // for tests; nil asks the host
 }
 
 const (
@@ -65,6 +67,7 @@ type Recorder struct {
 	pulls    map[[2]string]*pull
 	results  chan pulled
 	clock    clock
+	keeper   timekeeper
 	tick     int64 // the tick under way
 	out      int   // pulls of this tick that have not come back
 	groups   []group
@@ -78,6 +81,7 @@ type Recorder struct {
 	version   atomic.Uint64
 	dropped   atomic.Uint64
 	simulated atomic.Bool
+	offset    atomic.Int64 // the host's clock minus the session's, milliseconds, as it was told
 
 	mu      sync.Mutex // guards the next
 	w       *writer
@@ -113,6 +117,9 @@ func NewRecorder(o Options) (*Recorder, error) {
 func newRecorder(o Options) *Recorder {
 	if o.Host == "" {
 		o.Host, _ = os.Hostname()
+	}
+	if o.clocks == nil {
+		o.clocks = readClocks
 	}
 	if o.Sources == nil {
 		o.Sources = func() []probes.Source { return nil }
@@ -176,7 +183,7 @@ func Record(ctx context.Context, o Options) (*Recorder, error) {
 			r.trouble = troubleOf(err)
 		}
 	}
-	r.start(ctx, 0)
+	r.start(ctx, 0, nil)
 	return r, nil
 }
 
@@ -218,15 +225,7 @@ func Resume(ctx context.Context, path string, o Options) (*Recorder, error) {
 	// Nothing is known yet about sources of the past: their series, facts and reasons end where the recording did.
 	r.pending.notes = r.ledger.end(last + 1)
 	r.stored = r.head.floor
-	r.start(ctx, last)
-	if last == 0 { // its recorder was gone before the first tick
-		return r, nil
-	}
-	r.addEvents([]probes.Event{{
-		Kind: "recorder.gap", Subject: "recorder", Severity: probes.Warning,
-		Title: fmt.Sprintf("not recorded for %s", (time.Duration(r.clock.base-last) * time.Millisecond).Round(time.Second)),
-		Attrs: map[string]string{"from": timeOf(last).UTC().Format(time.RFC3339)},
-	}}, r.clock.base)
+	r.start(ctx, last, m)
 	return r, nil
 }
 
@@ -243,18 +242,21 @@ func (r *Recorder) load(a *archive) (map[string]string, error) {
 	return m, nil
 }
 
-// clock gives the ticks: monotonic time over one wall anchor, so that a stepped wall clock bends nothing.
-type clock struct {
-	anchor time.Time
-	base   int64
-}
-
-func (c clock) at(now time.Time) int64 { return c.base + now.Sub(c.anchor).Milliseconds() }
-
-// start begins ticking on the whole second, after the tick last.
-func (r *Recorder) start(ctx context.Context, last int64) {
-	now := time.Now()
-	r.clock = clock{anchor: now, base: max(now.UnixMilli(), last+1)}
+// start begins ticking on the whole second, after the tick last; meta is what the session says of itself if it has been
+// recorded before.
+func (r *Recorder) start(ctx context.Context, last int64, meta map[string]string) {
+	r.clock = startClock(r.opt.clocks, last, meta)
+	r.keeper.told = metaInt(meta, "offset")
+	r.mu.Lock()
+	r.pending.meta["clock"] = r.clock.text()
+	r.mu.Unlock()
+	r.look(r.clock.anchor)
+	if last != 0 {
+		if r.tick = last; r.clock.base-last < gapAfter { // else the first tick tells
+			r.tellGap(last, r.clock.base, "nobody recorded")
+		}
+		r.keeper.cause = "nobody recorded"
+	}
 	ctx, r.stop = context.WithCancel(ctx)
 	r.stopped.Add(2)
 	go func() { defer r.stopped.Done(); r.run(ctx, last) }()
@@ -264,7 +266,7 @@ func (r *Recorder) start(ctx context.Context, last int64) {
 func (r *Recorder) run(ctx context.Context, last int64) {
 	const ms = int64(Tick / time.Millisecond)
 	// The first tick is the second that has just begun, unless it is half over: then the next is nearer.
-	now := r.clock.at(time.Now())
+	now := r.clock.now()
 	next := now - now%ms
 	if now%ms > ms/2 || next <= last {
 		next += ms
@@ -273,18 +275,22 @@ func (r *Recorder) run(ctx context.Context, last int64) {
 	defer timer.Stop()
 	settled := time.NewTimer(time.Hour)
 	defer settled.Stop()
-	wait := func() { timer.Reset(time.Duration(next-r.clock.at(time.Now())) * time.Millisecond) }
+	wait := func() { timer.Reset(time.Duration(next-r.clock.now()) * time.Millisecond) }
 	wait()
-	late := false // the tick under way has been stored; what still comes is stored at once
+	late := last != 0 // the tick under way has been stored; what still comes is stored at once
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-			now := r.clock.at(time.Now())
+			m := r.clock.read()
+			now := r.clock.at(m)
 			if now < next {
 				wait()
 				continue
+			}
+			if r.tick != last { // the first tick after a pause between two recorders has its cause already
+				r.look(m)
 			}
 			t := max(next, now-now%ms) // ticks that were slept through are a gap
 			if !late && r.tick != 0 {
@@ -387,13 +393,15 @@ func (r *Recorder) finishBlock() {
 	p.meta["first"] = strconv.FormatInt(r.head.first, 10)
 	p.meta["seq"] = strconv.FormatInt(r.seq, 10)
 	oldest := r.head.block
+	waiting := map[int64]bool{} // blocks, not the time that they span: a gap in the recording takes no room
 	for _, b := range p.blocks {
-		oldest = min(oldest, (b.key&0xffffffff)*blockSpan)
+		waiting[b.block()] = true
 	}
-	if floor := r.head.block - unstoredBlocks*blockSpan; oldest < floor {
-		lost := slices.DeleteFunc(p.blocks, func(b blockRow) bool { return (b.key&0xffffffff)*blockSpan < floor })
-		r.dropped.Add(uint64(len(p.blocks) - len(lost)))
-		p.blocks, oldest = lost, floor
+	if starts := slices.Sorted(maps.Keys(waiting)); len(starts) > 0 {
+		oldest = min(oldest, starts[max(0, len(starts)-unstoredBlocks)])
+		kept := slices.DeleteFunc(p.blocks, func(b blockRow) bool { return b.block() < oldest })
+		r.dropped.Add(uint64(len(p.blocks) - len(kept)))
+		p.blocks = kept
 	}
 	r.mu.Unlock()
 	keep := int64(memoryBlocks)

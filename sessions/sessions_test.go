@@ -342,7 +342,9 @@ func TestDetachAndResume(t *testing.T) {
 	}
 	var titles []string
 	for _, e := range s.Events(time.Time{}, last.Add(time.Hour)) {
-		titles = append(titles, e.Kind+": "+e.Title)
+		if e.Kind != "recorder.clock" { // the ticks above are not of today
+			titles = append(titles, e.Kind+": "+e.Title)
+		}
 	}
 	if len(titles) != 2 || titles[0] != "mark: before the hand-over" || !strings.HasPrefix(titles[1], "recorder.gap: not recorded for ") {
 		t.Errorf("events %q", titles)

@@ -220,7 +220,7 @@ func TestKeys(t *testing.T) {
 		{"tab focuses, enter zooms", []string{"tab", "tab", "enter"}, "formulas", "", false},
 		{"esc leaves the zoom", []string{"2", "esc"}, "¹queue", "formulas", false},
 		{"w changes the window", []string{"w"}, "window 15m", "", false},
-		{"space pauses", []string{"space"}, "PAUSED", "", false},
+		{"space freezes", []string{"space"}, "FROZEN", "", false},
 		{"a disabled key says why", []string{"g"}, "not now, there is only one GPU", "", false},
 		{"e lists the engines", []string{"e"}, "which engine", "", false},
 		{"- asks less often", []string{"-"}, "asks every 2s", "", false},

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -52,75 +53,7 @@ func (a Access) String() string {
 // GoString keeps %#v from printing the key.
 func (a Access) GoString() string { return "engine.Access{" + a.String() + "}" }
 
-// place is a server's address, split from what must not be shown.
-type place struct {
-	base     *url.URL // scheme, host and path prefix, never user-info
-	user     *url.Userinfo
-	instance string
-}
-
-// String is the address without user-info.
-func (p place) String() string { return p.base.String() }
-
-// parsePlace reads an address as an operator types it: "127.0.0.1:8000", "http://host", "https://host/prefix/v1".
-func parsePlace(s string) (place, error) {
-	in := strings.TrimSpace(s)
-	if !strings.Contains(in, "://") {
-		in = "http://" + in
-	}
-	u, err := url.Parse(in)
-	if err != nil {
-		// The error repeats the address, and with it a password.
-		return place{}, fmt.Errorf("engine address %q does not parse", withoutUser(s))
-	}
-	if u.Scheme != "http" && u.Scheme != "https" {
-		return place{}, fmt.Errorf("engine address %q: only http and https are spoken", withoutUser(s))
-	}
-	if u.Hostname() == "" {
-		return place{}, fmt.Errorf("engine address %q has no host", withoutUser(s))
-	}
-	p := place{user: u.User}
-	path := strings.TrimRight(u.Path, "/")
-	for _, end := range []string{"/metrics", "/v1"} {
-		path = strings.TrimSuffix(path, end)
-	}
-	p.base = &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(path, "/")}
-	p.instance = hostPort(u) + p.base.Path
-	return p, nil
-}
-
-// hostPort gives host:port of a URL, the port also where it is the scheme's own.
-func hostPort(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		if port = "80"; u.Scheme == "https" {
-			port = "443"
-		}
-	}
-	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
-}
-
-// local says whether the place is on this host's loopback.
-func (p place) local() bool {
-	h := p.base.Hostname()
-	ip := net.ParseIP(h)
-	return strings.EqualFold(h, "localhost") || ip != nil && ip.IsLoopback()
-}
-
-// withoutUser cuts user-info out of an address that may not even parse.
-func withoutUser(s string) string {
-	at := strings.LastIndexByte(s, '@')
-	if at < 0 {
-		return s
-	}
-	scheme := ""
-	if i := strings.Index(s, "://"); i >= 0 && i < at {
-		scheme = s[:i+3]
-	}
-	return scheme + "…@" + s[at+1:]
-}
-
-// client asks one server, over one connection that is kept.
+// client asks one server, over one connection that is kept. Its methods are for one goroutine, close apart.
 type client struct {
 	http    *http.Client
 	place   place
@@ -128,20 +61,59 @@ type client struct {
 	key     string
 	timeout time.Duration
 	hide    []string // never to be seen in an error
+	// page is whether it asks another page of metrics than an engine's; for the words of its errors.
+	page bool
+	// patience is how long a page of metrics is waited for now, and most how long it may become.
+	patience, most time.Duration
+	// watches gives the wall clock and one that does not go on while the machine sleeps; last is what they said when a
+	// request ended.
+	watches func() watches
+	last    watches
 	// asked and spent are how many requests were sent and how long they took together: what watching costs the server, at
 	// most.
 	asked atomic.Uint64
 	spent atomic.Int64
 }
 
-// idle is below the 5 s after which uvicorn closes an idle connection, so that we close first.
-const idle = 4 * time.Second
+const (
+	// idle is below the 5 s after which uvicorn closes an idle connection, so that we close first.
+	idle = 4 * time.Second
+	// patience is how long an answer is waited for where nothing else is said. A page is made by the thread that serves
+	// requests, and comes late from a busy server: waiting grows to longPatience while it does not come, so that one that
+	// takes 10 s is read in the end. A recorder gives a reading 15 s.
+	patience, longPatience = 5 * time.Second, 12 * time.Second
+	// sidePatience is for what is asked besides the page and must not hold it up.
+	sidePatience = 3 * time.Second
+	// slept is by how much the two clocks of watches may differ between two requests until connections are held to be dead.
+	slept = 2 * time.Second
+)
+
+// watches are two clocks at one moment.
+type watches struct {
+	wall  time.Time
+	awake time.Duration
+}
+
+// ofThisHost reads the clocks. Go's monotonic clock stands still while a Linux machine is suspended.
+func ofThisHost() func() watches {
+	start := time.Now()
+	return func() watches {
+		now := time.Now()
+		return watches{now.Round(0), now.Sub(start)}
+	}
+}
+
+// apart is by how much the wall clock has run ahead since an earlier moment (behind, if negative).
+func (w watches) apart(earlier watches) time.Duration {
+	return w.wall.Sub(earlier.wall) - (w.awake - earlier.awake)
+}
 
 func newClient(p place, a Access) (*client, error) {
-	c := &client{place: p, headers: a.Headers.Clone(), key: a.APIKey, timeout: a.Timeout}
+	c := &client{place: p, headers: a.Headers.Clone(), key: a.APIKey, timeout: a.Timeout, most: a.Timeout, watches: ofThisHost()}
 	if c.timeout <= 0 {
-		c.timeout = 5 * time.Second
+		c.timeout, c.most = patience, longPatience
 	}
+	c.patience, c.last = c.timeout, c.watches()
 	if c.key != "" {
 		c.hide = append(c.hide, c.key)
 	}
@@ -158,11 +130,12 @@ func newClient(p place, a Access) (*client, error) {
 		}
 	}
 	tr := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: c.timeout}).DialContext,
-		MaxIdleConnsPerHost: 1,
-		MaxConnsPerHost:     1,
-		IdleConnTimeout:     idle,
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: c.timeout}).DialContext,
+		MaxIdleConnsPerHost:    1,
+		MaxConnsPerHost:        1,
+		IdleConnTimeout:        idle,
+		MaxResponseHeaderBytes: maxHeader,
 		// On the loopback compressing costs the server more than it saves.
 		DisableCompression: p.local(),
 	}
@@ -180,20 +153,23 @@ func newClient(p place, a Access) (*client, error) {
 		}
 		tr.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	c.http = &http.Client{
-		Transport: tr,
-		// Keys and headers must not follow a redirect to another host.
-		CheckRedirect: func(req *http.Request, via []*http.Request) error {
-			if len(via) >= 3 {
-				return errors.New("more than 3 redirects")
-			}
-			if req.URL.Scheme != via[0].URL.Scheme || req.URL.Host != via[0].URL.Host {
-				return fmt.Errorf("it redirects to another server, %s", req.URL.Host)
-			}
-			return nil
-		},
-	}
+	c.http = &http.Client{Transport: tr, CheckRedirect: sentOn}
 	return c, nil
+}
+
+// sentOn lets a request be sent on within the same server only: keys and headers must not follow to another.
+func sentOn(req *http.Request, via []*http.Request) error {
+	from, to := via[0].URL, req.URL
+	where := (&url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path}).String() // a query may hold a token
+	switch {
+	case to.Host != from.Host && to.Hostname() != from.Hostname():
+		return fmt.Errorf("it redirects to another server, %s: give that address if it is the right one", where)
+	case to.Scheme != from.Scheme || to.Host != from.Host:
+		return fmt.Errorf("it redirects to %s: give that address", where)
+	case len(via) > maxRedirects:
+		return fmt.Errorf("more than %d redirects, the last to %s", maxRedirects, where)
+	}
+	return nil
 }
 
 func (c *client) close() { c.http.CloseIdleConnections() }
@@ -203,6 +179,8 @@ type answer struct {
 	status      int
 	contentType string
 	body        []byte
+	// size is the body's length; it stays when the body is let go.
+	size int
 	// path is where it came from in the end, after redirects.
 	path string
 	// connect is the time to a connection (zero on a kept one), first that to the first byte, total that to the last; all
@@ -210,30 +188,64 @@ type answer struct {
 	connect, first, total time.Duration
 }
 
-// get asks for a path. An answer with any status is no error.
+// get asks for a path. An answer with any status is no error; an error is a *failure.
 func (c *client) get(ctx context.Context, path, accept string, limit int64) (answer, error) {
+	if d := c.watches().apart(c.last); d > slept || d < -slept {
+		// The machine has slept, or its clock was set. After a sleep the kept connection is most likely one that only this
+		// end still believes in: asking on it would wait in vain.
+		c.http.CloseIdleConnections()
+	}
 	a, reused, err := c.once(ctx, path, accept, limit)
 	if err != nil && reused && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)) && ctx.Err() == nil {
 		// The server closed the kept connection just as we asked.
 		a, _, err = c.once(ctx, path, accept, limit)
 	}
+	c.last = c.watches()
 	return a, err
 }
 
+// wait is how long an answer is waited for.
+func (c *client) wait(accept string) time.Duration {
+	if accept == acceptMetrics {
+		return c.patience
+	}
+	return min(c.timeout, sidePatience)
+}
+
+// waited learns from how a page came: late is whether there was none in time.
+func (c *client) waited(took time.Duration, late bool) {
+	switch {
+	case late:
+		c.patience = min(2*c.patience, c.most)
+	case took < c.timeout/2:
+		c.patience = c.timeout
+	}
+}
+
 func (c *client) once(ctx context.Context, path, accept string, limit int64) (a answer, reused bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	f := &failure{patience: c.wait(accept)}
+	ctx, cancel := context.WithTimeout(ctx, f.patience)
 	defer cancel()
 	start := time.Now()
-	defer func() {
-		a.total = time.Since(start)
-		c.asked.Add(1)
-		c.spent.Add(int64(a.total))
-	}()
 	// Atomics, because the transport's goroutines may still call after a timeout.
 	var connect, first atomic.Int64
-	defer func() { a.connect, a.first = time.Duration(connect.Load()), time.Duration(first.Load()) }()
-	var kept atomic.Bool
+	var kept, reached atomic.Bool
+	defer func() {
+		a.total = time.Since(start)
+		a.connect, a.first = time.Duration(connect.Load()), time.Duration(first.Load())
+		c.asked.Add(1)
+		c.spent.Add(int64(a.total))
+		if err != nil {
+			f.err, f.asked, f.connected, f.shaking, f.first, f.got = err, a.total, kept.Load() || connect.Load() > 0, reached.Load(), a.first, a.size
+			err = f
+		}
+	}()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		ConnectDone: func(_, _ string, err error) {
+			if err == nil {
+				reached.Store(true)
+			}
+		},
 		GotConn: func(i httptrace.GotConnInfo) {
 			kept.Store(i.Reused)
 			if !i.Reused {
@@ -270,80 +282,45 @@ func (c *client) once(ctx context.Context, path, accept string, limit int64) (a 
 		return a, reused, err
 	}
 	defer resp.Body.Close()
-	a.status, a.contentType = resp.StatusCode, resp.Header.Get("Content-Type")
+	a.status, a.contentType = resp.StatusCode, shortened(resp.Header.Get("Content-Type"), 200)
 	a.path = strings.TrimPrefix(resp.Request.URL.Path, c.place.base.Path)
-	a.body, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	a.body, err = bodyOf(resp, limit)
+	a.size = len(a.body)
+	if err == nil && accept == acceptMetrics && endless(resp) && a.size > 0 && a.body[a.size-1] != '\n' {
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
-		return a, reused, fmt.Errorf("reading the answer: %w", err)
+		a.body = nil
 	}
-	if int64(len(a.body)) > limit {
-		return a, reused, fmt.Errorf("the answer has more than %d MB", limit>>20)
-	}
-	return a, reused, nil
+	return a, reused, err
 }
 
-// trouble is a failed request in plain words, and how it failed.
-type trouble struct {
-	what    string // "scrape http://127.0.0.1:8000/metrics"
-	plain   string // "connection refused"
-	outcome Outcome
-	err     error
-}
-
-func (t *trouble) Error() string { return t.what + ": " + t.plain }
-
-func (t *trouble) Unwrap() error { return t.err }
-
-// trouble words an error of get.
-func (c *client) trouble(what, path string, err error) *trouble {
-	t := &trouble{what: what + " " + c.place.String() + path, outcome: Failed, err: err}
-	var dns *net.DNSError
-	var ue *url.Error
-	var timeout interface{ Timeout() bool }
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		t.plain, t.outcome = "connection refused", Refused
-	case errors.Is(err, context.Canceled):
-		t.plain = "given up"
-	case errors.As(err, &dns):
-		t.plain = "host " + dns.Name + " not found"
-		if dns.IsTimeout {
-			t.plain = "no answer from the name server for " + dns.Name
+// bodyOf reads a body to its end, up to a limit that counts what is unpacked: a few kilobytes of gzip can hold gigabytes.
+func bodyOf(resp *http.Response, limit int64) ([]byte, error) {
+	if resp.ContentLength > limit {
+		return nil, tooLarge{resp.ContentLength, limit}
+	}
+	var r io.Reader = resp.Body
+	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		// Not asked for, or the transport would have unpacked it; some proxies don't care.
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, err
 		}
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		t.plain = fmt.Sprintf("no answer within %s", c.timeout)
-	case errors.Is(err, syscall.ECONNRESET):
-		t.plain = "connection reset"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		t.plain = "the connection ended in the middle of the answer"
+		r = z
 	default:
-		t.plain = err.Error()
-		if errors.As(err, &ue) {
-			t.plain = ue.Err.Error() // without the URL, which is named already
-		}
+		return nil, fmt.Errorf("it answers compressed as %q, which was not asked for", shortened(enc, 40))
 	}
-	t.plain = c.hidden(t.plain)
-	return t
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		return nil, tooLarge{0, limit}
+	}
+	return b, err
 }
 
-// hidden cuts what must not be seen out of a text.
-func (c *client) hidden(s string) string {
-	for _, h := range c.hide {
-		s = strings.ReplaceAll(s, h, "…")
-	}
-	return s
-}
-
-// status words an answer that is not 200.
-func status(code int) string {
-	s := fmt.Sprintf("HTTP %d %s", code, http.StatusText(code))
-	switch code {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		s += ": it wants a key or a header"
-	case http.StatusNotFound:
-		s += ": is this the engine's address?"
-	case http.StatusBadGateway, http.StatusGatewayTimeout:
-		s += ": a proxy answers, the engine behind it does not"
-	}
-	return s
+// endless says whether nothing but the end of the connection tells where a body ends. Then one that was cut looks whole.
+func endless(resp *http.Response) bool {
+	return resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 && !resp.Uncompressed && resp.ProtoMajor < 2
 }

@@ -192,18 +192,20 @@ func (s *Scraper) scrape(ctx context.Context, now time.Time, o *Observation) ([]
 	if err != nil {
 		t := s.c.trouble("scrape", path, err)
 		if t.outcome == Failed {
-			// No answer in time says that the server is as busy as can be. More than what leads to the longest interval
-			// would only keep the average high.
-			s.pace.took(now, time.Duration(maxShare*float64(maxInterval)))
+			s.pace.struggled(now)
 		}
+		s.c.waited(a.total, t.late)
 		return fail(t.outcome, t)
 	}
+	s.c.waited(a.total, false)
+	s.last.body = nil // only its size is wanted any more
 	s.pace.took(now, a.total-a.connect)
 	what := "scrape " + s.c.place.String() + path
 	if a.status != http.StatusOK {
 		s.path = s.d.Paths.Metrics
-		return fail(Failed, &trouble{what: what, plain: s.c.hidden(status(a.status) + apiMessage(a.body))})
+		return fail(Failed, &trouble{what: what, plain: s.c.refused(a)})
 	}
+	s.pages.allowance.refill(now)
 	samples, meta, err := s.pages.parse(a.contentType, a.body)
 	if err != nil {
 		s.path = s.d.Paths.Metrics
@@ -250,6 +252,7 @@ func (s *Scraper) event(ctx context.Context, c change) probes.Event {
 		Kind: probes.KindEngineState, Subject: s.subject, Severity: c.severity(), Title: c.title(),
 		Attrs: map[string]string{
 			"state": string(c.to.State), "from": string(c.from.State), "reason": c.to.Reason, "lasted": c.lasted.Round(time.Millisecond).String(),
+			"since": c.to.Since.UTC().Format(time.RFC3339Nano),
 		},
 	}
 	if lines := s.readLog(ctx, c.to); len(lines) > 0 {

@@ -20,7 +20,7 @@ type page struct {
 	c             *client
 	path          string
 	every         atomic.Int64
-	lastOK        atomic.Int64 // Unix nanoseconds
+	lastOK        atomic.Pointer[time.Time] // with its monotonic reading: the wall clock may be set meanwhile
 
 	// What follows belongs to Read.
 	pages pages
@@ -54,6 +54,7 @@ func newPage(job, address string, a Access) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.c.page = true
 	p.every.Store(int64(minInterval))
 	return p, nil
 }
@@ -67,24 +68,35 @@ func (p *page) Every() time.Duration { return time.Duration(p.every.Load()) }
 // Read gets the page once.
 func (p *page) Read(ctx context.Context) probes.Reading {
 	now := time.Now()
+	p.pages.allowance.refill(now)
 	a, err := p.c.get(ctx, p.path, acceptMetrics, maxPage)
 	r := probes.Reading{Took: a.total}
 	shown, _, _ := strings.Cut(p.path, "?") // a query may hold a token
 	what := "scrape " + p.c.place.String() + shown
-	switch {
-	case err != nil:
-		r.Err = p.c.trouble("scrape", shown, err)
-	case a.status != http.StatusOK:
-		r.Err = fmt.Errorf("%s: HTTP %d %s", what, a.status, http.StatusText(a.status))
-	default:
-		p.pace.took(now, a.total-a.connect)
-		p.every.Store(int64(p.pace.interval()))
-		if r.Samples, r.Meta, err = p.pages.parse(a.contentType, a.body); err != nil {
-			r.Err = fmt.Errorf("%s: %w", what, err)
-			break
+	defer func() { p.every.Store(int64(p.pace.interval())) }()
+	if err != nil {
+		t := p.c.trouble("scrape", shown, err)
+		if r.Err = t; t.outcome == Failed {
+			p.pace.struggled(now)
 		}
-		p.lastOK.Store(now.UnixNano())
+		p.c.waited(a.total, t.late)
+		return r
 	}
+	p.c.waited(a.total, false)
+	if a.status != http.StatusOK {
+		if a.status == http.StatusTooManyRequests {
+			p.pace.struggled(now)
+		}
+		r.Err = fmt.Errorf("%s: %s", what, p.c.refused(a))
+		return r
+	}
+	p.pace.took(now, a.total-a.connect)
+	if r.Samples, r.Meta, err = p.pages.parse(a.contentType, a.body); err != nil {
+		r.Err = fmt.Errorf("%s: %s", what, shortened(err.Error(), maxReason))
+		return r
+	}
+	r.Absent = p.pages.reasons()
+	p.lastOK.Store(&now)
 	return r
 }
 

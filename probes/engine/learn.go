@@ -100,7 +100,7 @@ func (s *Scraper) tell(r *probes.Reading, srv Server, found bool, unseen string,
 	}
 	r.Facts = make(map[string]string, len(facts))
 	for k, v := range facts {
-		r.Facts[s.subject+"/"+k] = v
+		r.Facts[s.subject+"/"+k] = shortened(v, maxFact)
 	}
 	r.Absent = map[string]string{}
 	for k, v := range s.unknown {
@@ -110,6 +110,7 @@ func (s *Scraper) tell(r *probes.Reading, srv Server, found bool, unseen string,
 		return
 	}
 	maps.Copy(r.Absent, s.absent)
+	maps.Copy(r.Absent, s.pages.reasons())
 	for k, v := range unknownStartUp(facts, srv, found, unseen) {
 		r.Absent[s.subject+"/"+k] = v
 	}

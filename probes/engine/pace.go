@@ -47,6 +47,10 @@ func (p *pace) took(now time.Time, d time.Duration) {
 	}
 }
 
+// struggled tells the pace that no page came, or none in time: the server is as busy as can be. More than what leads to the
+// longest interval would only keep the average high.
+func (p *pace) struggled(now time.Time) { p.took(now, time.Duration(maxShare*float64(maxInterval))) }
+
 // interval is the least whole number of seconds, between the limits, that keeps scrapes of this length within the share.
 func interval(average time.Duration) time.Duration {
 	need := time.Duration(float64(average) / maxShare)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/common/model"
@@ -14,18 +16,12 @@ import (
 	"pitwall/probes"
 )
 
-const (
-	// maxPage is the size in bytes, and maxSeries the number of series, above which a page is refused: a large vLLM page is
-	// 0.1 MB with 1,000 series.
-	maxPage   = 32 << 20
-	maxSeries = 200_000
-)
-
 // Parse reads one page of metrics in the Prometheus text format or in OpenMetrics, as its content type says; an empty type
 // is taken for text. Names are kept as they are; le and quantile come in Prometheus 3's form (1.0, not 1); _created series
 // of the page's own counters and histograms are left out; timestamps and exemplars are ignored. Of two series with equal
 // labels the first counts. Meta is keyed as in the text format: an OpenMetrics counter x is there as x_total. When a line is
-// broken nothing of the page is used, and the error names the line.
+// broken nothing of the page is used, and the error names the line. Of a page with more than 20,000 series whole metrics are
+// left out.
 func Parse(contentType string, body []byte) ([]probes.Sample, map[string]probes.Meta, error) {
 	var p pages
 	return p.parse(contentType, body)
@@ -38,6 +34,10 @@ type pages struct {
 	byHash map[uint64][]*series
 	meta   map[string]probes.Meta
 	turn   uint64
+	// What bounds it: how many new series may come, how many the last page had, and how many it lost by metric.
+	allowance allowance
+	kept      int
+	dropped   map[string]int
 }
 
 // series is a known label set. turn is that of the last page it was on, which finds duplicates without a second map.
@@ -45,13 +45,15 @@ type series struct {
 	labels labels.Labels
 	typ    model.MetricType
 	turn   uint64
+	// in is whether it was let in: not one too many.
+	in bool
 	// Where the name ends in _created: what it would be the creation time of, as a counter or as something else.
 	counter, other string
 }
 
 func (p *pages) parse(contentType string, body []byte) (out []probes.Sample, meta map[string]probes.Meta, err error) {
 	if len(body) > maxPage {
-		return nil, nil, fmt.Errorf("the page has more than %d MB", maxPage>>20)
+		return nil, nil, tooLarge{int64(len(body)), maxPage}
 	}
 	// The lexers index by offsets that they have found themselves; a page that gets one out of step must not end the
 	// process.
@@ -79,6 +81,9 @@ func (p *pages) parse(contentType string, body []byte) (out []probes.Sample, met
 		return string(name)
 	}
 	var helpName, help string
+	p.dropped = nil
+	fresh := newcomers{room: min(maxSeries-p.allowance.used, float64(maxSeries-p.kept))}
+	learned := 0
 	out = make([]probes.Sample, 0, len(p.byText))
 	for {
 		entry, err := tp.Next()
@@ -86,7 +91,7 @@ func (p *pages) parse(contentType string, body []byte) (out []probes.Sample, met
 			break
 		}
 		if err != nil {
-			p.sweep(len(out), meta)
+			p.sweep(meta)
 			return nil, nil, lineOf(contentType, body, err)
 		}
 		switch entry {
@@ -101,6 +106,7 @@ func (p *pages) parse(contentType string, body []byte) (out []probes.Sample, met
 		case textparse.EntryType:
 			n, t := tp.Type()
 			typ = t
+			out = p.settle(out, &fresh, string(n))
 			m := probes.Meta{Type: t}
 			if string(n) == helpName {
 				m.Help = help
@@ -113,23 +119,78 @@ func (p *pages) parse(contentType string, body []byte) (out []probes.Sample, met
 			meta[key(n)] = m
 		case textparse.EntrySeries:
 			raw, _, v := tp.Series()
+			if !fresh.of(raw) {
+				out = p.settle(out, &fresh, nameOf(raw))
+			}
 			s := p.byText[string(raw)]
 			if s == nil || s.typ != typ {
+				if learned == 2*maxSeries { // creation times, which are learned and not kept
+					fresh.over++
+					continue
+				}
+				if fresh.full(raw) {
+					continue
+				}
+				learned++
 				s = p.learn(tp, raw, typ)
 			}
 			if s.turn == p.turn || s.other != "" && s.created(meta) {
 				continue
 			}
 			s.turn = p.turn
-			if len(out) == maxSeries {
-				p.sweep(len(out), meta)
-				return nil, nil, fmt.Errorf("the page has more than %d series", maxSeries)
+			if !s.in {
+				fresh.add(len(out), raw)
 			}
 			out = append(out, probes.Sample{Labels: s.labels, Value: v})
 		}
 	}
-	p.sweep(len(out), meta)
+	out = p.settle(out, &fresh, "")
+	p.kept = len(out)
+	p.sweep(meta)
 	return out, meta, nil
+}
+
+// nameOf gives the metric name of a series as it stands on a page; empty where it is quoted among the labels.
+func nameOf(raw []byte) string {
+	name, _, _ := bytes.Cut(raw, []byte("{"))
+	return string(name)
+}
+
+// settle lets the new series of a family in, or takes all of them out of the samples again, and begins the next family.
+func (p *pages) settle(out []probes.Sample, n *newcomers, next string) []probes.Sample {
+	defer n.next(next)
+	if n.over == 0 {
+		for _, raw := range n.raw {
+			p.byText[raw].in = true
+		}
+		p.allowance.used += n.cost
+		n.room -= n.cost
+		return out
+	}
+	if p.dropped == nil {
+		p.dropped = map[string]int{}
+	}
+	p.dropped[n.family] += n.over + len(n.at)
+	for _, raw := range n.raw {
+		s := p.byText[raw]
+		delete(p.byText, raw)
+		h := s.labels.Hash()
+		if p.byHash[h] = slices.DeleteFunc(p.byHash[h], func(o *series) bool { return o == s }); len(p.byHash[h]) == 0 {
+			delete(p.byHash, h)
+		}
+	}
+	if len(n.at) == 0 {
+		return out
+	}
+	kept, gone := out[:n.at[0]], n.at
+	for i := n.at[0]; i < len(out); i++ {
+		if len(gone) > 0 && gone[0] == i {
+			gone = gone[1:]
+			continue
+		}
+		kept = append(kept, out[i])
+	}
+	return kept
 }
 
 func isOpenMetrics(contentType string) bool {
@@ -141,23 +202,32 @@ func newParser(contentType string, body []byte) (textparse.Parser, error) {
 		contentType = "text/plain"
 	}
 	if media, _, _ := strings.Cut(contentType, ";"); strings.EqualFold(strings.TrimSpace(media), "application/vnd.google.protobuf") {
-		return nil, fmt.Errorf("content type %q is not read here", contentType)
+		return nil, fmt.Errorf("it answers with protobuf, which is not read here: the text format was asked for (content type %q)", contentType)
 	}
 	tp, err := textparse.New(body, contentType, nil, textparse.ParserOptions{OpenMetricsSkipSTSeries: true})
 	if tp == nil || err != nil {
-		return nil, fmt.Errorf("this is no page of metrics: content type %q, beginning %s", contentType, beginning(body))
+		return nil, fmt.Errorf("this is no page of metrics: content type %q, %s", contentType, beginning(body))
 	}
 	return tp, nil
 }
 
-// beginning quotes the first few letters of a page that is something else.
+// title is a web page's.
+var title = regexp.MustCompile(`(?is)<title[^>]*>\s*([^<]{1,80})`)
+
+// beginning tells a page that is something else by its title, or quotes its first few letters.
 func beginning(body []byte) string {
 	const n = 60
 	b := bytes.TrimSpace(body)
-	if len(b) > n {
-		return fmt.Sprintf("%q…", b[:n])
+	if m := title.FindSubmatch(b[:min(len(b), 4096)]); m != nil {
+		return fmt.Sprintf("a web page with the title %q: is it the right port?", bytes.TrimSpace(m[1]))
 	}
-	return fmt.Sprintf("%q", b)
+	if len(b) > n {
+		return fmt.Sprintf("beginning %q…: is it the right port?", b[:n])
+	}
+	if len(b) == 0 {
+		return "and nothing in it"
+	}
+	return fmt.Sprintf("beginning %q: is it the right port?", b)
 }
 
 // learn builds the label set of a series that was not on the last page, or is of another type now.
@@ -195,9 +265,9 @@ func (s *series) created(meta map[string]probes.Meta) bool {
 }
 
 // sweep forgets series that are no longer on the page once they outnumber those that are.
-func (p *pages) sweep(n int, meta map[string]probes.Meta) {
+func (p *pages) sweep(meta map[string]probes.Meta) {
 	p.meta = meta
-	if len(p.byText) <= 2*n+256 {
+	if len(p.byText) <= 2*p.kept+256 {
 		return
 	}
 	clear(p.byHash)

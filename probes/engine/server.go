@@ -16,9 +16,6 @@ const acceptMetrics = "text/plain;version=0.0.4;charset=utf-8, text/plain;q=0.9,
 
 const acceptJSON = "application/json"
 
-// maxJSON is the size in bytes above which an answer of the API is refused.
-const maxJSON = 4 << 20
-
 // version asks which version the server is; empty if it does not say.
 func (c *client) version(ctx context.Context, path string) (string, error) {
 	a, err := c.get(ctx, path, acceptJSON, maxJSON)
@@ -26,7 +23,7 @@ func (c *client) version(ctx context.Context, path string) (string, error) {
 		return "", c.trouble("get", path, err)
 	}
 	if a.status != http.StatusOK {
-		return "", fmt.Errorf("get %s%s: %s", c.place, path, status(a.status))
+		return "", fmt.Errorf("get %s%s: %s", c.place, path, c.refused(a))
 	}
 	var v struct {
 		Version string `json:"version"`
@@ -50,7 +47,7 @@ func (c *client) models(ctx context.Context, path string) ([]servedModel, error)
 		return nil, c.trouble("get", path, err)
 	}
 	if a.status != http.StatusOK {
-		return nil, fmt.Errorf("get %s%s: %s%s", c.place, path, status(a.status), c.hidden(apiMessage(a.body)))
+		return nil, fmt.Errorf("get %s%s: %s", c.place, path, c.refused(a))
 	}
 	var l struct {
 		Data []servedModel `json:"data"`

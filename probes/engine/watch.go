@@ -238,7 +238,8 @@ func (w *Watch) exporters(ctx context.Context, now time.Time) {
 	w.tried = now
 	before := len(w.found)
 	w.found = slices.DeleteFunc(w.found, func(p *page) bool {
-		return now.Sub(time.Unix(0, p.lastOK.Load())) > goneAfter
+		last := p.lastOK.Load()
+		return last == nil || now.Sub(*last) > goneAfter
 	})
 	changed := len(w.found) != before
 	for _, e := range exporters() {

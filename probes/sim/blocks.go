@@ -2,8 +2,8 @@ package sim
 
 import "fmt"
 
-// BlockSize is the number of tokens in a KV block, vLLM's default on CUDA.
-const BlockSize = 16
+// DefaultBlockSize is the number of tokens in a KV block, vLLM's default on CUDA.
+const DefaultBlockSize = 16
 
 // pool is the KV cache: blocks that are held by requests, and free ones in the order in which they will be taken. A free
 // block keeps its content's name until it is taken, so a later prompt with the same start can have it back: that is the

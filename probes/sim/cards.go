@@ -22,34 +22,21 @@ func (l *library) Device(index int) (gpu.Device, error) {
 	if index < 0 || index >= len(l.s.driver.engines) {
 		return nil, fmt.Errorf("no GPU %d among %d", index, len(l.s.driver.engines))
 	}
-	return &card{s: l.s, index: index}, nil
+	c := &card{s: l.s, index: index}
+	if _, err := c.look(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 var _ gpu.Simulation = (*library)(nil)
-
-// Watch waits for XID errors, which never come.
-func (l *library) Watch([]gpu.Device) (gpu.Watch, error) { return &silence{l.s.stopped}, nil }
-
-type silence struct{ stopped <-chan struct{} }
-
-func (w *silence) Next(timeout time.Duration) (gpu.XID, error) {
-	select {
-	case <-w.stopped:
-		return gpu.XID{}, gpu.ErrClosed
-	case <-time.After(timeout):
-		return gpu.XID{}, gpu.ErrTimeout
-	}
-}
-
-func (w *silence) Close() error { return nil }
 
 // Memory of an A100-SXM4-80GB in bytes: nvidia-smi's 81,920 MiB, of which CUDA sees 79.25 GiB.
 const (
 	cardMemory   = 81920 << 20
 	cardReserved = 655 << 20
-	// What vLLM logs for Llama-3.1-8B: "Model loading took 14.99 GiB", and 1.27 GiB of activations and what is not torch's.
-	// With 28,193 blocks that makes 0.9 of the 79.25 GiB that CUDA sees.
-	weightMemory   = uint64(1499) << 30 / 100
+	// 1.27 GiB of activations and what is not torch's; with the weights of Llama-3.1-8B ("Model loading took 14.99 GiB") and
+	// 28,193 blocks that makes 0.9 of the 79.25 GiB that CUDA sees.
 	overheadMemory = uint64(127) << 30 / 100
 )
 
@@ -59,47 +46,86 @@ type card struct {
 	index int
 }
 
-// look gives the card's state at this moment.
-func (c *card) look() board {
+// look gives the card's state at this moment; gpu.ErrGPULost while a fault has taken it off the bus.
+func (c *card) look() (board, error) {
 	c.s.driver.mu.Lock()
 	defer c.s.driver.mu.Unlock()
-	return *c.s.driver.board(c.index)
+	b := *c.s.driver.board(c.index)
+	if b.lost > 0 {
+		return b, gpu.ErrGPULost
+	}
+	return b, nil
 }
 
-func (c *card) Name() (string, error)         { return "NVIDIA A100-SXM4-80GB", nil }
-func (c *card) Architecture() (string, error) { return "Ampere", nil }
+// fixed gives what never changes, as long as the card is there.
+func fixed[T any](c *card, v T) (T, error) {
+	_, err := c.look()
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return v, nil
+}
+
+// read gives what a function makes of the card's state.
+func read[T any](c *card, f func(b *board) T) (T, error) {
+	b, err := c.look()
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return f(&b), nil
+}
+
+func (c *card) Name() (string, error)         { return fixed(c, "NVIDIA A100-SXM4-80GB") }
+func (c *card) Architecture() (string, error) { return fixed(c, "Ampere") }
 
 func (c *card) UUID() (string, error) {
 	a, b := mix(c.s.options.Seed^0x75756964, uint64(c.index)), mix(uint64(c.index), 0x67707573)
-	return fmt.Sprintf("GPU-%08x-%04x-%04x-%04x-%012x", uint32(a>>32), uint16(a>>16), uint16(a), uint16(b>>48), b&0xffffffffffff), nil
+	return fixed(c, fmt.Sprintf("GPU-%08x-%04x-%04x-%04x-%012x", uint32(a>>32), uint16(a>>16), uint16(a), uint16(b>>48), b&0xffffffffffff))
 }
 
 func (c *card) PCIBusID() (string, error) {
 	// The slots of a DGX A100.
 	slots := [...]byte{0x07, 0x0f, 0x47, 0x4e, 0x87, 0x90, 0xb7, 0xbd}
-	return fmt.Sprintf("%08X:%02X:00.0", c.index/len(slots), slots[c.index%len(slots)]), nil
+	return fixed(c, fmt.Sprintf("%08X:%02X:00.0", c.index/len(slots), slots[c.index%len(slots)]))
 }
 
 func (c *card) Utilization() (gpu.Utilization, error) {
-	b := c.look()
-	return gpu.Utilization{GPU: float64(int(100*b.busyShare + 0.5)), Memory: float64(int(100*b.memShare + 0.5))}, nil
+	return read(c, func(b *board) gpu.Utilization {
+		return gpu.Utilization{GPU: float64(int(100*b.busyShare + 0.5)), Memory: float64(int(100*b.memShare + 0.5))}
+	})
 }
 
-// taken is what the engine holds: weights, KV cache and what it needs besides.
+// taken is what the engine holds: weights, KV cache and what it needs besides; nothing while it is gone.
 func (c *card) taken() uint64 {
-	return weightMemory + overheadMemory + uint64(c.s.config.Blocks)*BlockSize*kvBytesPerToken
+	c.s.driver.mu.Lock()
+	defer c.s.driver.mu.Unlock()
+	e := c.s.driver.engines[c.index]
+	if e.down > 0 {
+		return 0
+	}
+	if e.asleep > 0 {
+		return overheadMemory
+	}
+	m := e.cfg.Steps
+	return uint64(m.WeightBytes) + overheadMemory + uint64(float64(e.cfg.Blocks*e.cfg.BlockSize)*m.KVBytesPerToken)
 }
 
 func (c *card) Memory() (gpu.Memory, error) {
 	used := min(c.taken(), cardMemory-cardReserved)
-	return gpu.Memory{
+	return fixed(c, gpu.Memory{
 		Total: cardMemory, Reserved: cardReserved, HasReserved: true, Used: used, Free: cardMemory - cardReserved - used,
-	}, nil
+	})
 }
 
 // Processes has the engine's process.
 func (c *card) Processes() ([]gpu.Process, error) {
-	return []gpu.Process{{PID: c.s.pid(c.index), Memory: c.taken(), HasMemory: true, Instance: -1}}, nil
+	var out []gpu.Process
+	if n := c.taken(); n > 0 {
+		out = append(out, gpu.Process{PID: c.s.pid(c.index), Memory: n, HasMemory: true, Instance: -1})
+	}
+	return fixed(c, out)
 }
 
 // noPID is above every PID that Linux gives (PID_MAX_LIMIT).
@@ -128,24 +154,34 @@ func (s *Server) Process(pid int) (role, title, engine string) {
 	return "", "", ""
 }
 
-func (c *card) Power() (float64, error)         { return float64(int(1000*c.look().watts)) / 1000, nil }
-func (c *card) PowerLimit() (float64, error)    { return boardLimitWatts, nil }
-func (c *card) MaxPowerLimit() (float64, error) { return boardLimitWatts, nil }
-func (c *card) Energy() (uint64, error)         { return uint64(1000 * c.look().joules), nil }
+func (c *card) Power() (float64, error) {
+	return read(c, func(b *board) float64 { return float64(int(1000*b.watts)) / 1000 })
+}
 
-func (c *card) Temperature() (float64, error)       { return float64(int(c.look().temp)), nil }
-func (c *card) MemoryTemperature() (float64, error) { return float64(int(c.look().memory)), nil }
+func (c *card) PowerLimit() (float64, error)    { return read(c, func(b *board) float64 { return b.limit }) }
+func (c *card) MaxPowerLimit() (float64, error) { return fixed(c, boardLimitWatts) }
+func (c *card) Energy() (uint64, error) {
+	return read(c, func(b *board) uint64 { return uint64(1000 * b.joules) })
+}
+
+func (c *card) Temperature() (float64, error) {
+	return read(c, func(b *board) float64 { return float64(int(b.temp)) })
+}
+
+func (c *card) MemoryTemperature() (float64, error) {
+	return read(c, func(b *board) float64 { return float64(int(b.memory)) })
+}
 
 func (c *card) TemperatureLimit(l gpu.Limit) (float64, error) {
 	switch l {
 	case gpu.ShutdownTemp:
-		return shutdownTemp, nil
+		return fixed(c, shutdownTemp)
 	case gpu.SlowdownTemp:
-		return slowdownTemp, nil
+		return fixed(c, slowdownTemp)
 	case gpu.MaxMemoryTemp:
-		return maxMemoryTemp, nil
+		return fixed(c, maxMemoryTemp)
 	case gpu.MaxGPUTemp:
-		return maxGPUTemp, nil
+		return fixed(c, maxGPUTemp)
 	}
 	return 0, gpu.ErrNotSupported
 }
@@ -155,63 +191,99 @@ func (c *card) FanSpeed() (float64, error) { return 0, gpu.ErrNotSupported }
 
 func (c *card) Clock(k gpu.Clock) (float64, error) {
 	if k == gpu.MemoryClock {
-		return memMHz, nil
+		return fixed(c, memMHz)
 	}
 	// Clocks move in steps of 15 MHz.
-	return float64(int(c.look().clock/15) * 15), nil
+	return read(c, func(b *board) float64 { return float64(int(b.clock/15) * 15) })
 }
 
 func (c *card) MaxClock(k gpu.Clock) (float64, error) {
 	if k == gpu.MemoryClock {
-		return memMHz, nil
+		return fixed(c, memMHz)
 	}
-	return smMaxMHz, nil
+	return fixed(c, smMaxMHz)
 }
 
 // PState is always 0: an A100 has no other.
-func (c *card) PState() (int, error) { return 0, nil }
+func (c *card) PState() (int, error) { return fixed(c, 0) }
 
 // The bits of NVML's nvmlClocksEventReasons that can be set here.
 const (
 	reasonIdle     = 0x1
 	reasonPowerCap = 0x4
+	reasonHeat     = 0x20 // software thermal slowdown
 )
 
 func (c *card) ClockReasons() (uint64, error) {
-	b := c.look()
-	switch {
-	case b.isCapped:
-		return reasonPowerCap, nil
-	case b.clock == smIdleMHz:
-		return reasonIdle, nil
-	}
-	return 0, nil
+	return read(c, func(b *board) uint64 {
+		var mask uint64
+		if b.heldTo > 0 {
+			mask |= reasonHeat
+		}
+		if b.isCapped {
+			mask |= reasonPowerCap
+		}
+		if mask == 0 && b.clock == smIdleMHz {
+			mask = reasonIdle
+		}
+		return mask
+	})
 }
 
 // PCIe needs no 20 ms here.
 func (c *card) PCIe(d gpu.Direction) (float64, error) {
-	b := c.look()
-	if d == gpu.Transmit {
-		return b.tx, nil
-	}
-	return b.rx, nil
+	return read(c, func(b *board) float64 {
+		if d == gpu.Transmit {
+			return b.tx
+		}
+		return b.rx
+	})
 }
 
-func (c *card) PCIeReplays() (uint64, error) { return 0, nil }
+func (c *card) PCIeReplays() (uint64, error) { return fixed[uint64](c, 0) }
 
 // NVLink is silent: every card runs its own engine, nothing is split over several.
-func (c *card) NVLink() (transmitted, received uint64, err error) { return 0, 0, nil }
+func (c *card) NVLink() (transmitted, received uint64, err error) {
+	_, err = c.look()
+	return 0, 0, err
+}
 
-func (c *card) ECCErrors(gpu.ECC) (uint64, error)           { return 0, nil }
-func (c *card) RemappedRows() (gpu.RemappedRows, error)     { return gpu.RemappedRows{}, nil }
-func (c *card) MIG() (bool, error)                          { return false, nil }
-func (c *card) Instances() ([]gpu.Instance, error)          { return nil, nil }
-func (c *card) RecoveryAction() (gpu.RecoveryAction, error) { return 0, nil }
+// ECCErrors has the same numbers since the driver was loaded and over the card's life: the card is new.
+func (c *card) ECCErrors(which gpu.ECC) (uint64, error) {
+	return read(c, func(b *board) uint64 {
+		if which.DoubleBit {
+			return uint64(b.double)
+		}
+		return uint64(b.single)
+	})
+}
 
-// ReasonTimes counts the power cap and idleness; what never happens here stays zero, and what depends on a base clock that
-// this card's clocks never get near is not counted.
+func (c *card) RemappedRows() (gpu.RemappedRows, error) {
+	return read(c, func(b *board) gpu.RemappedRows {
+		return gpu.RemappedRows{Uncorrectable: b.remapped, Pending: b.remapped > 0, Failed: b.remapFailed}
+	})
+}
+
+func (c *card) MIG() (bool, error)                 { return fixed(c, false) }
+func (c *card) Instances() ([]gpu.Instance, error) { return fixed[[]gpu.Instance](c, nil) }
+
+// RecoveryAction is to reset the GPU when a row waits for being remapped or could not be.
+func (c *card) RecoveryAction() (gpu.RecoveryAction, error) {
+	return read(c, func(b *board) gpu.RecoveryAction {
+		if b.remapped > 0 || b.remapFailed {
+			return 1
+		}
+		return 0
+	})
+}
+
+// ReasonTimes counts the power cap, heat and idleness; what never happens here stays zero, and what depends on a base clock
+// that this card's clocks only get near by a fault is not counted.
 func (c *card) ReasonTimes() ([]gpu.ReasonTime, error) {
-	b := c.look()
+	b, err := c.look()
+	if err != nil {
+		return nil, err
+	}
 	var out []gpu.ReasonTime
 	for _, name := range gpu.TimedReasons() {
 		t := gpu.ReasonTime{Reason: name}
@@ -220,6 +292,8 @@ func (c *card) ReasonTimes() ([]gpu.ReasonTime, error) {
 			t.Total = b.capped
 		case "low_util":
 			t.Total = b.idle
+		case "thermal", "sw_thermal":
+			t.Total = b.hot
 		case "below_app_clocks", "below_base_clocks":
 			t.Err = gpu.ErrNotSupported
 		}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -15,11 +16,17 @@ type Config struct {
 	MaxNumSeqs int
 	// MaxNumBatchedTokens is how many tokens a step may compute; 2048.
 	MaxNumBatchedTokens int
-	// Blocks is the number of KV blocks of BlockSize tokens, the reserved one included; 28193, which is what 0.9 of the
-	// card's memory leaves (451,088 tokens).
-	Blocks int
+	// Blocks is the number of KV blocks, the reserved one included; 28193, which is what 0.9 of the card's memory leaves
+	// (451,088 tokens). BlockSize is how many tokens a block holds; DefaultBlockSize.
+	Blocks, BlockSize int
+	// NoPrefixCache turns the prefix cache off.
+	NoPrefixCache bool
+	// Steps is how long steps take; nil for the embedded figures (StepTimesYAML).
+	Steps *StepTimes
 	// Traffic, if set, is asked for the requests that arrive by themselves.
 	Traffic *Traffic
+	// Trace is how many happenings are remembered; none if 0.
+	Trace int
 }
 
 func (c Config) withDefaults() Config {
@@ -32,6 +39,10 @@ func (c Config) withDefaults() Config {
 	def(&c.MaxNumSeqs, 256)
 	def(&c.MaxNumBatchedTokens, 2048)
 	def(&c.Blocks, 28193)
+	def(&c.BlockSize, DefaultBlockSize)
+	if c.Steps == nil {
+		c.Steps = defaultStepTimes()
+	}
 	return c
 }
 
@@ -46,17 +57,25 @@ type Engine struct {
 	running []*Request
 	waiting []*Request // the next one first
 	inbox   []*Request // arrived, but not yet seen: the scheduler looks once per step
-	next    *Request   // the traffic's next arrival
+	sources []*source  // what arrives by itself
 
 	stepping                      bool
-	stepTime                      time.Duration
-	prefill, decodes, contextSize int // of the step
+	stepTime                      time.Duration // up to the step's end, or to the edge of a fault that cuts it
+	left                          time.Duration // what remains of the scheduled step
+	prefill, decodes, contextSize int           // of the step
+	seqs                          int           // sequences that get tokens in the step
 	hits                          []int32
 
 	tally   tally
 	gpu     *board
 	doing   activity      // what the GPU does since settled
+	working activity      // what it does while the step is computed
 	settled time.Duration // up to when the board was moved
+
+	numbered uint64 // requests so far
+	trace    trace
+	trouble
+	rest
 }
 
 // NewEngine makes an engine at time zero. Like vLLM it refuses a cache that cannot hold one sequence of the model's length.
@@ -65,13 +84,19 @@ func NewEngine(cfg Config) (*Engine, error) {
 	if cfg.MaxModelLen < 1 || cfg.MaxNumSeqs < 1 || cfg.MaxNumBatchedTokens < 1 {
 		return nil, fmt.Errorf("simulated engine: sizes must be positive: %+v", cfg)
 	}
-	if need := blocksFor(cfg.MaxModelLen) + 1; cfg.Blocks < need {
+	if cfg.BlockSize < 1 {
+		return nil, fmt.Errorf("simulated engine: sizes must be positive: block size %d", cfg.BlockSize)
+	}
+	if need := blocksFor(cfg.MaxModelLen, cfg.BlockSize) + 1; cfg.Blocks < need {
 		return nil, fmt.Errorf("simulated engine: a sequence of %d tokens needs %d KV blocks, there are %d",
 			cfg.MaxModelLen, need, cfg.Blocks)
 	}
 	e := &Engine{cfg: cfg, pool: newPool(cfg.Blocks), tally: newTally(cfg.MaxModelLen), gpu: newBoard(0)}
+	e.slow = 1
+	e.trace.ring = make([]Happening, cfg.Trace)
 	if cfg.Traffic != nil {
-		e.next = cfg.Traffic.Next()
+		cfg.Traffic.blockSize = cfg.BlockSize
+		e.sources = append(e.sources, newSource(cfg.Traffic))
 	}
 	return e, nil
 }
@@ -86,19 +111,37 @@ func (e *Engine) Submit(r *Request, at time.Duration) error {
 		return fmt.Errorf("simulated engine: %d + %d tokens do not fit into %d", r.Prompt, r.Output, e.cfg.MaxModelLen)
 	}
 	r.arrived = at
+	e.number(r)
 	e.inbox = append(e.inbox, r)
 	return nil
+}
+
+func (e *Engine) number(r *Request) {
+	e.numbered++
+	r.number = e.numbered
+}
+
+func (e *Engine) note(at time.Duration, what string, r *Request, tokens int) {
+	e.trace.note(at, what, r, tokens)
 }
 
 // Abort takes a request out before the next step; nothing more is told about it.
 func (e *Engine) Abort(r *Request) { r.aborted = true }
 
-// NextArrival is when the traffic's next request comes. ok is false without traffic.
-func (e *Engine) NextArrival() (at time.Duration, ok bool) {
-	if e.next == nil {
-		return 0, false
+// NextEvent is when the next thing happens by itself: a request of the traffic arrives, or a fault begins or ends. ok is
+// false when there is none.
+func (e *Engine) NextEvent() (at time.Duration, ok bool) {
+	if !e.halted() {
+		for _, s := range e.sources {
+			if s.next != nil && (!ok || s.next.arrived < at) {
+				at, ok = s.next.arrived, true
+			}
+		}
 	}
-	return e.next.arrived, true
+	if len(e.edges) > 0 && (!ok || e.edges[0].at < at) {
+		at, ok = e.edges[0].at, true
+	}
+	return at, ok
 }
 
 // Idle moves the time to t, which must not be before Now, without doing anything.
@@ -124,57 +167,137 @@ func (e *Engine) Advance() (d time.Duration, ok bool) {
 // RunUntil takes steps and idles until Now is t or, because steps are whole, a little later.
 func (e *Engine) RunUntil(t time.Duration) {
 	for e.now < t {
-		if _, ok := e.Advance(); ok {
-			continue
+		if _, ok := e.Advance(); !ok {
+			e.wait(t)
 		}
-		to := t
-		if at, ok := e.NextArrival(); ok && at < to {
-			to = max(at, e.now)
-		}
-		e.Idle(to)
 	}
 }
 
-// Begin schedules a step and says how long it will take; End completes it. ok is false when there is nothing to compute.
+// wait idles to the next event, at most to t.
+func (e *Engine) wait(t time.Duration) {
+	if at, ok := e.NextEvent(); ok && at < t {
+		t = max(at, e.now)
+	}
+	e.Idle(t)
+}
+
+// reach takes all steps that end by t and begins the one that is under way then; without one it idles to t.
+func (e *Engine) reach(t time.Duration) {
+	for {
+		if e.stepping {
+			if e.stepEnd() > t {
+				return
+			}
+			e.End()
+		}
+		if _, ok := e.Begin(); ok {
+			continue
+		}
+		if e.now >= t {
+			return
+		}
+		e.wait(t)
+	}
+}
+
+// Begin schedules a step and says how long it will take, or how long until something interrupts it; End completes it. ok is
+// false when there is nothing to compute.
 func (e *Engine) Begin() (d time.Duration, ok bool) {
+	e.meet()
+	if e.halted() {
+		return 0, false
+	}
+	if e.left == 0 && !e.schedule() {
+		e.gauges()
+		return 0, false
+	}
+	e.settle(e.now)
+	e.doing = e.working
+	e.stepping, e.stepTime = true, e.left
+	if len(e.edges) > 0 {
+		e.stepTime = min(e.left, e.edges[0].at-e.now)
+	}
+	return e.stepTime, true
+}
+
+// stepEnd is when the step that Begin scheduled ends or is interrupted.
+func (e *Engine) stepEnd() time.Duration { return e.now + e.stepTime }
+
+// schedule decides what the next step computes. It is false when there is nothing.
+func (e *Engine) schedule() bool {
 	e.arrivals()
 	e.dropAborted()
 
-	e.prefill, e.decodes, e.contextSize = 0, 0, 0
+	e.prefill, e.decodes, e.contextSize, e.seqs = 0, 0, 0, 0
 	budget := e.cfg.MaxNumBatchedTokens
 	preempted := e.scheduleRunning(&budget)
 	if !preempted {
 		e.admit(&budget)
 	}
 	if e.prefill+e.decodes == 0 {
-		e.gauges()
-		return 0, false
+		return false
 	}
-	e.stepping = true
-	e.stepTime = StepTime(e.prefill, e.decodes, e.contextSize)
-	e.settle(e.now)
-	e.doing = activity{
+	m := e.cfg.Steps
+	memory, compute := m.memoryTime(e.contextSize), m.computeTime(e.prefill+e.decodes)
+	full := m.step(memory, compute, e.decodes)
+	e.working = activity{
 		busy:    true,
-		memory:  min(1, memoryTime(e.contextSize)/e.stepTime.Seconds()),
-		compute: min(1, computeTime(e.prefill+e.decodes)/e.stepTime.Seconds()),
-		tokens:  float64(e.prefill+e.decodes) / e.stepTime.Seconds(),
+		memory:  min(1, memory/full.Seconds()),
+		compute: min(1, compute/full.Seconds()),
+		tokens:  float64(e.prefill+e.decodes) / full.Seconds(),
 	}
-	return e.stepTime, true
+	// Where a fault holds the clocks down, what the chip computes takes longer in proportion; reading memory, whose clock
+	// stays, by half of that: its path leads through the chip.
+	if ratio := e.gpu.held(e.working); ratio > 1 {
+		full = m.step(memory*(1+ratio)/2, compute*ratio, e.decodes)
+	}
+	slow := e.slow
+	for _, r := range e.running {
+		if r.inStep > 0 && r.Slow > 1 {
+			slow *= r.Slow
+		}
+	}
+	e.left = max(1, time.Duration(float64(full)*slow))
+	return true
+}
+
+// arrived gives the next request that has come by a time, nil when there is none.
+func (e *Engine) arrived(by time.Duration) *Request {
+	var first *source
+	for _, s := range e.sources {
+		if s.next != nil && s.next.arrived <= by && (first == nil || s.next.arrived < first.next.arrived) {
+			first = s
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return first.take(e.demand)
 }
 
 // arrivals moves what has come by now into the queue, in the order of arrival.
 func (e *Engine) arrivals() {
-	for e.next != nil && e.next.arrived <= e.now {
-		e.cfg.Traffic.watch(e.demand())
-		e.inbox = append(e.inbox, e.next)
-		e.next = e.cfg.Traffic.Next()
+	for r := e.arrived(e.now); r != nil; r = e.arrived(e.now) {
+		e.number(r)
+		if e.refuses(Error5xx, r.number) != nil {
+			e.tally.refused++
+			e.note(r.arrived, wasRefused, r, r.Prompt)
+			continue
+		}
+		for _, k := range []Kind{ErrorInStream, CutStream} {
+			if f := e.refuses(k, r.number); f != nil {
+				r.HangUp = max(1, min(f.After, r.Output))
+			}
+		}
+		e.inbox = append(e.inbox, r)
 	}
 	if len(e.inbox) == 0 {
 		return
 	}
-	slices.SortStableFunc(e.inbox, func(a, b *Request) int { return int(a.arrived - b.arrived) })
+	slices.SortStableFunc(e.inbox, func(a, b *Request) int { return cmp.Compare(a.arrived, b.arrived) })
 	for _, r := range e.inbox {
 		r.queued = e.now
+		e.note(e.now, wasQueued, r, r.Prompt)
 	}
 	e.waiting = append(e.waiting, e.inbox...)
 	clear(e.inbox)
@@ -186,7 +309,7 @@ func (e *Engine) demand() float64 {
 	blocks := e.pool.usable() - e.pool.free
 	for _, q := range [][]*Request{e.waiting, e.inbox} {
 		for _, r := range q {
-			blocks += blocksFor(r.length())
+			blocks += blocksFor(r.length(), e.cfg.BlockSize)
 		}
 	}
 	return float64(blocks) / float64(e.pool.usable())
@@ -198,6 +321,7 @@ func (e *Engine) dropAborted() {
 			e.pool.release(r.blocks)
 			r.blocks = nil
 			e.tally.aborts++
+			e.note(e.now, wasAborted, r, r.produced)
 		}
 		return r.aborted
 	}
@@ -227,7 +351,7 @@ func (e *Engine) scheduleRunning(budget *int) (preempted bool) {
 
 // grow takes the blocks that a sequence of so many tokens lacks. What it took stays when it fails.
 func (e *Engine) grow(r *Request, tokens int) bool {
-	for need := blocksFor(tokens); len(r.blocks) < need; {
+	for need := blocksFor(tokens, e.cfg.BlockSize); len(r.blocks) < need; {
 		b, ok := e.pool.take()
 		if !ok {
 			return false
@@ -243,6 +367,7 @@ func (e *Engine) preempt(r *Request) {
 	r.computed = 0
 	r.preemptions++
 	e.tally.preemptions++
+	e.note(e.now, wasPreempted, r, r.produced)
 	e.waiting = slices.Insert(e.waiting, 0, r)
 }
 
@@ -254,21 +379,30 @@ func (e *Engine) admit(budget *int) {
 		r := e.waiting[started]
 		total := r.length()
 		// At least one token must be computed to have something to sample from.
-		hits, idle := e.pool.match(r.hash, (total-1)/BlockSize, e.hits)
+		limit := (total - 1) / e.cfg.BlockSize
+		if e.cfg.NoPrefixCache {
+			limit = 0
+		}
+		hits, idle := e.pool.match(r.hash, limit, e.hits)
 		e.hits = hits
-		if blocksFor(total)-len(hits) > e.pool.free-idle {
+		if blocksFor(total, e.cfg.BlockSize)-len(hits) > e.pool.free-idle {
 			break
 		}
 		started++
 		e.pool.hold(hits)
 		r.blocks = append(r.blocks[:0], hits...)
-		r.computed = len(hits) * BlockSize
-		if !r.admitted {
+		r.computed = len(hits) * e.cfg.BlockSize
+		if r.admitted {
+			e.note(e.now, wasResumed, r, r.computed)
+		} else {
+			e.note(e.now, wasAdmitted, r, r.computed)
 			r.admitted = true
 			r.scheduled = e.now
 			r.cached = r.computed
-			e.tally.prefixQueries += uint64(r.Prompt)
-			e.tally.prefixHits += uint64(r.cached)
+			if !e.cfg.NoPrefixCache {
+				e.tally.prefixQueries += uint64(r.Prompt)
+				e.tally.prefixHits += uint64(r.cached)
+			}
 		}
 		n := min(total-r.computed, *budget)
 		e.grow(r, r.computed+n) // cannot fail: the whole prompt fits
@@ -282,6 +416,7 @@ func (e *Engine) admit(budget *int) {
 // assign puts n tokens of a sequence into the step.
 func (e *Engine) assign(r *Request, n int) {
 	r.inStep = n
+	e.seqs++
 	if n == 1 && r.produced > 0 && r.computed+1 == r.length() {
 		e.decodes++
 	} else {
@@ -290,7 +425,8 @@ func (e *Engine) assign(r *Request, n int) {
 	e.contextSize += r.computed + n
 }
 
-// End completes the step that Begin scheduled: time moves, tokens come out, requests end, and the gauges are set.
+// End completes what Begin scheduled: time moves, and when nothing interrupted the step, tokens come out, requests end, and
+// the gauges are set.
 func (e *Engine) End() {
 	if !e.stepping {
 		return
@@ -299,6 +435,9 @@ func (e *Engine) End() {
 	e.now += e.stepTime
 	e.settle(e.now)
 	e.doing = activity{}
+	if e.left -= e.stepTime; e.left > 0 {
+		return
+	}
 
 	outputs, prompts := 0, 0
 	kept := e.running[:0]
@@ -318,8 +457,10 @@ func (e *Engine) End() {
 		r.blocks = nil
 		if r.produced == r.Output {
 			e.tally.finish(r)
+			e.note(e.now, wasFinished, r, r.produced)
 		} else {
 			e.tally.aborts++
+			e.note(e.now, wasAborted, r, r.produced)
 		}
 	}
 	clear(e.running[len(kept):])
@@ -332,7 +473,8 @@ func (e *Engine) End() {
 
 // compute books the tokens of the step into the cache; blocks that got full can be shared from now on.
 func (e *Engine) compute(r *Request) {
-	for i := r.computed / BlockSize; i < (r.computed+r.inStep)/BlockSize; i++ {
+	size := e.cfg.BlockSize
+	for i := r.computed / size; i < (r.computed+r.inStep)/size; i++ {
 		e.pool.remember(r.blocks[i], r.hash(i))
 	}
 	r.computed += r.inStep
@@ -348,6 +490,7 @@ func (e *Engine) emit(r *Request) (prompt int) {
 		t.ttft.observe((e.now - r.arrived).Seconds())
 		t.promptTokens += uint64(r.Prompt)
 		t.promptCached += uint64(r.cached)
+		e.note(e.now, gaveFirst, r, 1)
 		prompt = r.Prompt
 	} else {
 		t.itl.observe((e.now - r.last).Seconds())
@@ -355,7 +498,7 @@ func (e *Engine) emit(r *Request) (prompt int) {
 	r.last = e.now
 	r.produced++
 	if r.Progress != nil && !r.aborted {
-		r.Progress(r.produced, r.produced == r.Output)
+		r.Progress(r.produced, r.produced == r.Output, e.seqs)
 	}
 	return prompt
 }

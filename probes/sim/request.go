@@ -10,14 +10,17 @@ const (
 	Length FinishReason = iota
 	// Stop: the end-of-text token, a stop token or a stop string.
 	Stop
+	// Aborted: the engine was paused or put to sleep.
+	Aborted
+	// Errored: a fault ended it.
+	Errored
+
+	finishReasons = iota
 )
 
-// String gives "length" or "stop".
+// String gives "length", "stop", "abort" or "error".
 func (r FinishReason) String() string {
-	if r == Stop {
-		return "stop"
-	}
-	return "length"
+	return [finishReasons]string{"length", "stop", "abort", "error"}[r]
 }
 
 // Request is one sequence for an Engine. What it will say is decided before it is submitted, because no number of the
@@ -34,9 +37,17 @@ type Request struct {
 	// Hash names the content of the sequence's i-th whole block together with all blocks before it, so that equal starts
 	// have equal names. It is asked for prompt and output. 0 is a block that is never shared. Nil: none is.
 	Hash func(i int) uint64
-	// Progress, if set, is told after each step that gave the request a token how many it has now, and whether that was
-	// the last. It is called with the engine's owner waiting: it must not block.
-	Progress func(produced int, done bool)
+	// Name is what the trace calls it; it may be empty.
+	Name string
+	// Slow is how many times longer a step takes that it is part of; up to 1 means not longer.
+	Slow float64
+	// Progress, if set, is told after each step that gave the request a token how many it has now, whether that was the
+	// last, and how many sequences were in the step. Ended, if set, is told when it ends without being finished: Errored
+	// when the engine died under it, Aborted by a pause. They are called with the engine's owner waiting: they must not block.
+	Progress func(produced int, done bool, batch int)
+	Ended    func(FinishReason)
+
+	number uint64
 
 	arrived, queued, scheduled, first, last time.Duration
 
@@ -60,7 +71,7 @@ func (r *Request) hash(i int) uint64 {
 }
 
 // blocksFor is how many blocks hold so many tokens.
-func blocksFor(tokens int) int { return (tokens + BlockSize - 1) / BlockSize }
+func blocksFor(tokens, size int) int { return (tokens + size - 1) / size }
 
 // Times are the moments of a request's life on the engine's clock; those not reached yet are zero.
 type Times struct{ Arrived, Queued, Scheduled, First, Last time.Duration }

@@ -1,55 +1,97 @@
 package sim
 
-import "time"
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"time"
 
-// Llama-3-8B in bf16, from the model's own card and config.json: 8.03 billion parameters; 32 layers with 8 KV heads of
-// dimension 128, so a token takes 2·32·8·128·2 = 131,072 bytes of KV cache.
-const (
-	parameters      = 8.03e9
-	weightBytes     = 2 * parameters
-	kvBytesPerToken = 131072
+	"go.yaml.in/yaml/v3"
 )
 
-// A100-SXM4-80GB, from NVIDIA's data sheet (nvidia-a100-datasheet-us-nvidia-1758950): 2,039 GB/s of HBM2e, 312 dense
-// bf16 TFLOPS, 400 W.
-const (
-	peakBandwidth = 2.039e12 // bytes/s
-	peakCompute   = 312e12   // floating point operations per second
-)
+// StepTimesYAML is the file of the step times that a simulation takes when none are given: Llama-3-8B in bf16 on an
+// A100-SXM4-80GB, from published figures with their sources. It is where to start an own one from.
+//
+//go:embed a100_llama3_8b.yaml
+var StepTimesYAML []byte
 
-// What vLLM gets out of it.
-const (
-	// bandwidthShare: J. Musgrave, "vLLM throughput-latency sweep on NVIDIA A100" (johnmusgrave.com), measured 75 tokens/s
-	// for Llama-3.1-8B bf16 at one request, 77 % of that card's memory ceiling. Launching kernels, sampling and the
-	// scheduler between two steps are inside that share.
-	bandwidthShare = 0.77
-	// computeShare (model FLOPS utilisation) of a prefill chunk. FlashAttention-2 (Dao, 2023) reaches 72 % on an A100 in
-	// training, where the sequences are long and the shapes are chosen; a serving engine's mixed chunks of 2,048 tokens
-	// stay below.
-	computeShare = 0.55
-	// perSequence is the engine's own work for each sequence of a step: block tables, sampling, output.
-	perSequence = 8 * time.Microsecond
-)
+// StepTimes is how long the steps of one model on one card take: the roofline of reading memory and of computing.
+type StepTimes struct {
+	// Name says which model on which card.
+	Name string `yaml:"name"`
+	// Parameters is their number; WeightBytes is what they take in memory, KVBytesPerToken what a token's cache takes.
+	Parameters      float64 `yaml:"parameters"`
+	WeightBytes     float64 `yaml:"weight_bytes"`
+	KVBytesPerToken float64 `yaml:"kv_bytes_per_token"`
+	// Bandwidth is the memory's in bytes/s, Compute in floating point operations per second, both as published; the
+	// shares say how much of them the engine gets out, 0 to 1.
+	Bandwidth      float64 `yaml:"bandwidth"`
+	BandwidthShare float64 `yaml:"bandwidth_share"`
+	Compute        float64 `yaml:"compute"`
+	ComputeShare   float64 `yaml:"compute_share"`
+	// PerSequence and PerStep are the engine's own work.
+	PerSequence time.Duration `yaml:"per_sequence"`
+	PerStep     time.Duration `yaml:"per_step"`
+}
 
-// StepTime is how long one engine step of Llama-3-8B takes on one A100-SXM4-80GB: prefillTokens of prompts are computed, and
-// decodeSeqs sequences get one token each, over contextTokens tokens of KV cache that attention reads. It is the roofline of
-// the two: the time to read all weights and that cache, or the time for 2 operations per parameter and token, whichever is
-// longer. Attention's own operations are left out (13 % at 8k of context); computeShare is chosen with them in mind. Zero
-// for a step without tokens.
-func StepTime(prefillTokens, decodeSeqs, contextTokens int) time.Duration {
+// ParseStepTimes reads a file of the form of StepTimesYAML.
+func ParseStepTimes(raw []byte) (*StepTimes, error) {
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	dec.KnownFields(true)
+	m := &StepTimes{}
+	if err := dec.Decode(m); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = errors.New("the file is empty")
+		}
+		return nil, fmt.Errorf("step times: %w", err)
+	}
+	for _, f := range []struct {
+		name      string
+		v, lowest float64
+		highest   float64
+	}{
+		{"parameters", m.Parameters, 1, 1e15}, {"weight_bytes", m.WeightBytes, 1, 1e16}, {"kv_bytes_per_token", m.KVBytesPerToken, 1, 1e12},
+		{"bandwidth", m.Bandwidth, 1, 1e18}, {"compute", m.Compute, 1, 1e21},
+		{"bandwidth_share", m.BandwidthShare, 1e-6, 1}, {"compute_share", m.ComputeShare, 1e-6, 1},
+		{"per_sequence", m.PerSequence.Seconds(), 0, 60}, {"per_step", m.PerStep.Seconds(), 0, 60},
+	} {
+		if !(f.v >= f.lowest && f.v <= f.highest) {
+			return nil, fmt.Errorf("step times: %s is %g: it must be given and lie between %g and %g", f.name, f.v, f.lowest, f.highest)
+		}
+	}
+	return m, nil
+}
+
+// defaultStepTimes reads the embedded file, which a test has read before.
+func defaultStepTimes() *StepTimes {
+	m, err := ParseStepTimes(StepTimesYAML)
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
+// Step is how long one engine step takes: prefillTokens of prompts are computed, and decodeSeqs sequences get one token each,
+// over contextTokens tokens of KV cache that attention reads. Zero for a step without tokens.
+func (m *StepTimes) Step(prefillTokens, decodeSeqs, contextTokens int) time.Duration {
 	if prefillTokens+decodeSeqs == 0 {
 		return 0
 	}
-	s := max(memoryTime(contextTokens), computeTime(prefillTokens+decodeSeqs))
-	return time.Duration(s*float64(time.Second)) + time.Duration(decodeSeqs+1)*perSequence
+	return m.step(m.memoryTime(contextTokens), m.computeTime(prefillTokens+decodeSeqs), decodeSeqs)
+}
+
+func (m *StepTimes) step(memory, compute float64, decodeSeqs int) time.Duration {
+	return time.Duration(max(memory, compute)*float64(time.Second)) + time.Duration(decodeSeqs)*m.PerSequence + m.PerStep
 }
 
 // memoryTime is how long reading the weights and the cache of so many tokens takes, in seconds.
-func memoryTime(contextTokens int) float64 {
-	return (weightBytes + kvBytesPerToken*float64(contextTokens)) / (peakBandwidth * bandwidthShare)
+func (m *StepTimes) memoryTime(contextTokens int) float64 {
+	return (m.WeightBytes + m.KVBytesPerToken*float64(contextTokens)) / (m.Bandwidth * m.BandwidthShare)
 }
 
 // computeTime is how long the matrix products for so many tokens take, in seconds.
-func computeTime(tokens int) float64 {
-	return 2 * parameters * float64(tokens) / (peakCompute * computeShare)
+func (m *StepTimes) computeTime(tokens int) float64 {
+	return 2 * m.Parameters * float64(tokens) / (m.Compute * m.ComputeShare)
 }

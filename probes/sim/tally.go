@@ -11,7 +11,8 @@ type tally struct {
 	promptTokens              uint64 // counted with the first token, cached ones included
 	promptCached              uint64
 	generated                 uint64
-	success                   [2]uint64 // by FinishReason
+	success                   [finishReasons]uint64
+	refused                   uint64    // of the traffic's own requests, by an error 5xx
 	aborts                    uint64    // not on the page: vLLM's Python front end does not count them
 
 	promptLen, outputLen, iteration, maxOutput, paramsN, paramsMax histogram

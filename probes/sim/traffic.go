@@ -20,6 +20,8 @@ type Traffic struct {
 	seed        uint64
 	systems     []int // tokens of each shared system prompt
 	chats       []conversation
+	blockSize   int
+	until       time.Duration // when it ends; 0: never
 }
 
 // phase is a stretch of time with one arrival rate and one mix of requests.
@@ -66,7 +68,7 @@ func (t *Traffic) watch(demand float64) {
 // 5 s later comes a crowd that the cache cannot hold, and then it gets calm enough for the queue to drain: the first minute
 // shows all of it.
 func NewTraffic(seed uint64, warm time.Duration, maxModelLen int) *Traffic {
-	t := &Traffic{rng: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), maxModelLen: maxModelLen, seed: seed}
+	t := &Traffic{rng: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), maxModelLen: maxModelLen, seed: seed, blockSize: DefaultBlockSize}
 	for range 6 {
 		t.systems = append(t.systems, 250+t.rng.IntN(900))
 	}
@@ -102,13 +104,42 @@ func (t *Traffic) enter() {
 	t.ends += length
 }
 
-// Next gives the next request, with its arrival; the arrivals never go back.
+// newForeign makes traffic of other people for a while, at a steady rate.
+func newForeign(seed uint64, from, until time.Duration, rate float64, cfg Config) *Traffic {
+	t := NewTraffic(seed, 0, cfg.MaxModelLen)
+	t.at, t.ends, t.until, t.blockSize = from, until, until, cfg.BlockSize
+	t.phase, t.opening = phase{"foreign", until - from, 0, rate, busy.mix}, nil
+	return t
+}
+
+// source is traffic with its next arrival.
+type source struct {
+	*Traffic
+	next *Request
+}
+
+func newSource(t *Traffic) *source { return &source{t, t.Next()} }
+
+// take gives the next arrival and draws the one after it.
+func (s *source) take(demand func() float64) *Request {
+	r := s.next
+	if s.phase.name == crowding {
+		s.watch(demand())
+	}
+	s.next = s.Next()
+	return r
+}
+
+// Next gives the next request, with its arrival; the arrivals never go back. Nil when the traffic has ended.
 func (t *Traffic) Next() *Request {
 	for {
 		gap := time.Duration(t.rng.ExpFloat64() / t.phase.rate * float64(time.Second))
 		if t.at+gap < t.ends {
 			t.at += gap
 			break
+		}
+		if t.until > 0 {
+			return nil
 		}
 		// An exponential gap has no memory: what is left of it at the border may be drawn anew.
 		t.at = t.ends
@@ -165,7 +196,7 @@ func (t *Traffic) chat() *Request {
 	prompt := t.clip(c.tokens + t.around(220, 0.9))
 	output := t.around(720, 0.5)
 	c.tokens = prompt + output
-	id, shared, system := c.id, t.systems[c.system]/BlockSize, uint64(c.system)
+	id, shared, system := c.id, t.systems[c.system]/t.blockSize, uint64(c.system)
 	return &Request{Prompt: prompt, Output: output, Hash: func(i int) uint64 {
 		if i < shared {
 			return t.block(1<<40+system, i)
@@ -177,7 +208,7 @@ func (t *Traffic) chat() *Request {
 // fresh is a request that shares only the first system prompt with others.
 func (t *Traffic) fresh(prompt, output int) *Request {
 	t.serial++
-	id, shared := t.serial, t.systems[0]/BlockSize
+	id, shared := t.serial, t.systems[0]/t.blockSize
 	return &Request{Prompt: t.clip(t.systems[0] + prompt), Output: output, Hash: func(i int) uint64 {
 		if i < shared {
 			return t.block(1<<40, i)

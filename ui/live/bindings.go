@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -14,9 +13,6 @@ import (
 	"pitwall/ui/overlay"
 	"pitwall/ui/screen"
 )
-
-// rates are the lengths of time between two questions that + and - choose from.
-var rates = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second}
 
 // Keys lists what can be done now, in the order of the footer.
 func (m *Model) Keys() []keys.Binding {
@@ -30,11 +26,7 @@ func (m *Model) Keys() []keys.Binding {
 	if m.snap != nil && len(m.snap.engines) > 1 {
 		engineRank = 1
 	}
-	list := []keys.Binding{
-		{Keys: []string{"w"}, Short: "window " + m.windowName(), Help: "next length of time: 1m, 5m, 15m, 1h, 6h, whole session", Group: "time",
-			Run: func(string) tea.Cmd { return m.setWindow((m.window + 1) % len(windows)) }},
-		{Keys: []string{"space"}, Short: m.pauseWord(), Help: "hold the view still while recording goes on; again goes back to now", Group: "time", Disabled: nothing,
-			Run: func(string) tea.Cmd { return m.togglePause() }},
+	list := append(m.timeKeys(nothing), []keys.Binding{
 		{Keys: []string{"1", "2", "3", "4", "5", "6"}, Show: "1-6", Short: "zoom", Help: "fill the screen with a panel: every number, formula and expression", Group: "panels", Disabled: nothing,
 			Run: func(k string) tea.Cmd { return m.setZoom(int(k[0] - '1')) }},
 		{Keys: []string{"g"}, Short: "GPU", Rank: 2, Help: "choose the GPU that is shown large", Group: "what is shown", Disabled: func() string {
@@ -58,10 +50,6 @@ func (m *Model) Keys() []keys.Binding {
 			Run: func(string) tea.Cmd { return m.act("hand over the recording", m.actions.HandOver) }},
 		{Keys: []string{"R"}, Short: m.takeWord(), Help: "go on recording here after the recorder died", Group: "recording", Disabled: m.cannotTakeOver,
 			Run: func(string) tea.Cmd { return m.act("take the recording over", m.actions.TakeOver) }},
-		{Keys: []string{"["}, Help: "shorter window", Group: "time", Run: func(string) tea.Cmd { return m.setWindow(max(m.window-1, 0)) }},
-		{Keys: []string{"]"}, Help: "longer window", Group: "time", Run: func(string) tea.Cmd { return m.setWindow(min(m.window+1, len(windows)-1)) }},
-		{Keys: []string{"+", "="}, Show: "+", Help: "ask more often (now every " + figure.Ago(m.every) + ")", Group: "time", Run: func(string) tea.Cmd { return m.setRate(-1) }},
-		{Keys: []string{"-"}, Help: "ask less often", Group: "time", Run: func(string) tea.Cmd { return m.setRate(1) }},
 		{Keys: []string{"tab"}, Help: "focus the next panel", Group: "panels", Disabled: nothing, Run: func(string) tea.Cmd { m.moveFocus(1); return nil }},
 		{Keys: []string{"shift+tab"}, Help: "focus the panel before", Group: "panels", Disabled: nothing, Run: func(string) tea.Cmd { m.moveFocus(-1); return nil }},
 		{Keys: []string{"z", "enter"}, Show: "z enter", Help: "zoom the focused panel, and back", Group: "panels", Disabled: nothing, Run: func(string) tea.Cmd {
@@ -85,7 +73,7 @@ func (m *Model) Keys() []keys.Binding {
 		{Keys: []string{"q"}, Short: "quit", Help: "quit; a recording of this console ends with it", Group: "program", Run: func(string) tea.Cmd { return tea.Quit }},
 		{Keys: []string{"ctrl+c"}, Help: "quit at once", Group: "program", Run: func(string) tea.Cmd { return tea.Quit }},
 		{Keys: []string{"ctrl+z"}, Help: "suspend; fg comes back", Group: "program", Run: func(string) tea.Cmd { return tea.Suspend }},
-	}
+	}...)
 	if m.zoom >= 0 {
 		// In a zoomed panel the way back comes first.
 		i := slices.IndexFunc(list, func(b keys.Binding) bool { return b.Keys[0] == "esc" })
@@ -106,13 +94,6 @@ func helpNotes() []string {
 }
 
 func open(o screen.Overlay) tea.Cmd { return func() tea.Msg { return screen.Open{Overlay: o} } }
-
-func (m *Model) pauseWord() string {
-	if m.paused {
-		return "go on"
-	}
-	return "pause"
-}
 
 func (m *Model) takeWord() string {
 	if m.snap != nil && m.snap.info.Recording == sessions.RecorderDied {
@@ -175,27 +156,6 @@ func (m *Model) cannotTakeOver() string {
 	return ""
 }
 
-func (m *Model) setWindow(i int) tea.Cmd {
-	if i == m.window {
-		return nil
-	}
-	m.window, m.young = i, false
-	if m.paused {
-		// A paused view holds what it has; the new window is asked for around the same moment when it goes on.
-		m.paused = false
-	}
-	return m.restart()
-}
-
-func (m *Model) togglePause() tea.Cmd {
-	m.paused = !m.paused
-	if m.paused {
-		m.pausedAt = m.now
-		return nil
-	}
-	return m.restart()
-}
-
 func (m *Model) setZoom(i int) tea.Cmd {
 	if m.zoom == i {
 		i = -1
@@ -205,20 +165,10 @@ func (m *Model) setZoom(i int) tea.Cmd {
 		return nil
 	}
 	m.focus = i
-	if slices.ContainsFunc(m.panels[i].queries, func(q query) bool { return q.zoom && q.chart || q.heat }) && !m.paused {
+	if slices.ContainsFunc(m.panels[i].queries, func(q query) bool { return q.zoom && q.chart || q.heat }) {
 		return m.restart()
 	}
 	return nil
-}
-
-func (m *Model) setRate(by int) tea.Cmd {
-	i := slices.Index(rates, m.every) + by
-	if i < 0 || i >= len(rates) {
-		return nil
-	}
-	m.every = rates[i]
-	text := "asks every " + figure.Ago(m.every)
-	return func() tea.Msg { return screen.Say{Text: text} }
 }
 
 func (m *Model) moveFocus(by int) {
@@ -258,7 +208,7 @@ func (m *Model) chooseEngine() tea.Cmd {
 		st := stateOf(e.state)
 		since := ""
 		if !e.since.IsZero() {
-			since = "for " + figure.Span(m.now.Sub(e.since))
+			since = "for " + figure.Span(m.moment().Sub(e.since))
 		}
 		note := join(strings.TrimSpace(st.word+" "+since), engineTitle(e), e.model)
 		if st.bad {

@@ -37,13 +37,13 @@ func cachePanel() panel {
 func drawCache(v view, p grid.Pane, g geometry) {
 	v.area(g, 1, func(f float64) string { return tight(figure.Percent(f)) },
 		plot.Layer{Values: v.chart("kv", g.timeline, most), Ink: theme.A, Warn: kvHigh, Bad: kvFull})
-	drawRows(g.numbers, cacheRows(v))
+	v.drawNumbers(g.numbers, cacheRows)
 }
 
 func cacheRows(v view) []row {
 	s := v.s
 	kv := s.one("kv")
-	used := row{label: "used", query: "kv", value: kv.Text(figure.Percent), ink: theme.Strong, right: v.most("kv", figure.Percent), gauge: kv, gaugeInk: theme.A.Crest(), glyph: '█', key: theme.A.Crest()}
+	used := row{label: "used", query: "kv", num: kv, format: figure.Percent, ink: theme.Strong, right: v.most("kv", figure.Percent), gauge: kv, gaugeInk: theme.A.Crest(), glyph: '█', key: theme.A.Crest()}
 	switch {
 	case kv.OK && kv.V >= kvFull:
 		used.ink, used.gaugeInk, used.note, used.noteInk = theme.Bad, theme.X.Crest(), "FULL", theme.Bad
@@ -69,18 +69,18 @@ func cacheRows(v view) []row {
 		heldTokens = held.Map(func(f float64) float64 { return math.Round(f * tokens.V) })
 	}
 	if tokens.OK {
-		rows = append(rows, row{label: "tokens", query: "kv_mean", value: heldTokens.Text(figure.Count), note: "of " + figure.Count(tokens.V)})
+		rows = append(rows, row{label: "tokens", query: "kv_mean", num: heldTokens, format: figure.Count, note: "of " + figure.Count(tokens.V)})
 	} else {
 		rows = append(rows, row{label: "tokens", value: figure.Absent, note: why(s, "engine/kv_tokens", "size not told")})
 	}
 	hit := s.one("hit")
-	rows = append(rows, row{label: "prefix hit", query: "hit", value: hit.Text(figure.Percent), note: hitNote(v, hit)})
+	rows = append(rows, row{label: "prefix hit", query: "hit", num: hit, format: figure.Percent, note: hitNote(v, hit)})
 	if blocks.OK {
 		note := "of " + figure.Count(blocks.V)
 		if size.OK {
 			note += " × " + figure.Whole(size.V)
 		}
-		rows = append(rows, row{label: "blocks", query: "kv_mean", value: held.Text(figure.Count), note: note})
+		rows = append(rows, row{label: "blocks", query: "kv_mean", num: held, format: figure.Count, note: note})
 	}
 	rows = append(rows, rateRow("preempted", "preemptions", s.one("preemptions"), v.most("preemptions", figure.Rate), theme.Warn))
 	if c := s.number("kv_max_concurrency"); c.OK {
@@ -88,7 +88,7 @@ func cacheRows(v view) []row {
 		if l := s.number("max_model_len"); l.OK {
 			note = "× " + figure.Whole(l.V) + " tokens"
 		}
-		rows = append(rows, row{label: "room for", value: figure.Rate(c.V), note: note})
+		rows = append(rows, row{label: "room for", num: c, format: figure.Rate, note: note})
 	}
 	if t := s.fact("cache_dtype"); t != "" {
 		rows = append(rows, row{label: "dtype", value: grid.Cut(t, valueW), note: prefixNote(s)})

@@ -70,7 +70,13 @@ func glyphOf(e probes.Event) (rune, theme.Ink) {
 }
 
 func (v view) eventsHeading() string {
-	if n := len(v.m.events); n > 0 {
+	n := 0
+	for _, e := range v.m.events {
+		if !e.Time.After(v.now) && v.now.Sub(e.Time) < 24*time.Hour {
+			n++
+		}
+	}
+	if n > 0 {
 		return " " + itoa(n) + " in 24h "
 	}
 	return ""

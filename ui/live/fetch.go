@@ -16,26 +16,23 @@ import (
 	"pitwall/sessions"
 )
 
-// request is what one tick wants to know.
+// request is what is asked about one moment.
 type request struct {
 	gen    uint64
 	reader sessions.Reader
 	engine string // wanted instance; "" for the first
-	length time.Duration
 	detail bool   // ask the zoom queries too: of every panel, or of one
 	zoom   string // the panel that fills the screen
-	// backfill asks for the history of the whole window; eventsFrom for the events after it.
-	backfill   bool
+	// at is the moment; zero is the newest tick. until is how far the charts go, which may be beyond it.
+	at, until time.Time
+	// eventsFrom, where it is set, asks only for the events after it.
 	eventsFrom time.Time
 }
 
 // answer is what the request brought.
 type answer struct {
-	gen     uint64
-	snap    *snapshot
-	history map[string]*ring // only after a backfill
-	length  time.Duration    // the window's real length
-	slot    time.Duration
+	gen  uint64
+	snap *snapshot
 }
 
 // deadline bounds one tick's questions, so that a hung reader costs one goroutine and a line on the screen.
@@ -46,25 +43,30 @@ func fetch(r request, all []panel) tea.Cmd {
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), deadline)
 		defer cancel()
-		return ask(ctx, r, all)
+		return answer{gen: r.gen, snap: ask(ctx, r, all)}
 	}
 }
 
-func ask(ctx context.Context, r request, all []panel) answer {
-	s := &snapshot{version: r.reader.Version(), info: r.reader.Info(), engine: -1,
+func ask(ctx context.Context, r request, all []panel) *snapshot {
+	s := &snapshot{version: r.reader.Version(), info: r.reader.Info(), engine: -1, asked: r.at,
 		values: make(map[string]promql.Vector), exprs: make(map[string]string), errs: make(map[string]string), metrics: make(map[string]promql.Vector)}
-	out := answer{gen: r.gen, snap: s, length: r.length}
-	s.first, s.at = r.reader.Bounds()
-	if s.at.IsZero() {
-		return out
+	s.first, s.last = r.reader.Bounds()
+	if s.at = s.last; s.at.IsZero() {
+		return s
+	}
+	if !r.at.IsZero() {
+		s.at = within(r.at, s.first, s.last)
 	}
 	s.facts, s.absent, s.targets = r.reader.Facts(s.at), r.reader.Absent(s.at), r.reader.Targets(s.at)
 	// An event may be stamped a little before the tick that carries it, so the last seconds are asked again each time.
-	from := r.eventsFrom
+	from, to := r.eventsFrom, s.at
 	if from.IsZero() {
-		from = s.at.Add(-24 * time.Hour)
+		from = s.first.Add(-time.Second)
 	}
-	s.lastEvents, s.eventsUntil = r.reader.Events(from, s.at), s.at
+	if r.until.After(to) {
+		to = r.until
+	}
+	s.lastEvents, s.eventsUntil, s.allEvents = r.reader.Events(from, to), to, r.eventsFrom.IsZero()
 
 	for _, q := range common {
 		instant(ctx, r.reader, s, q, sessions.Scope{})
@@ -73,14 +75,7 @@ func ask(ctx context.Context, r request, all []panel) answer {
 	if len(s.engines) > 0 {
 		s.engine = max(slices.IndexFunc(s.engines, func(e engine) bool { return e.instance == r.engine }), 0)
 	}
-	var asked []query
-	for _, p := range all {
-		for _, q := range p.queries {
-			if r.zoom == p.id || !q.alone && (!q.zoom || r.detail) {
-				asked = append(asked, q)
-			}
-		}
-	}
+	asked := queriesFor(all, r.zoom, r.detail)
 	for _, q := range asked {
 		if sc, ok := s.scopeOf(q); ok && q.name == "" {
 			instant(ctx, r.reader, s, q, sc)
@@ -94,44 +89,23 @@ func ask(ctx context.Context, r request, all []panel) answer {
 		}
 	}
 	s.findGPUs()
-
-	if out.length == 0 {
-		out.length = max(s.at.Sub(s.first), time.Minute)
+	if !r.at.IsZero() {
+		s.gap = gapAt(ctx, r.reader, s)
 	}
-	out.slot = slotFor(out.length)
-	if r.backfill {
-		out.history = make(map[string]*ring)
-		end := s.at.Truncate(out.slot)
-		start := end.Add(-out.length - 2*out.slot).Truncate(out.slot)
-		if start.Before(s.first) {
-			start = s.first.Truncate(out.slot)
-		}
-		for _, q := range asked {
-			sc, ok := s.scopeOf(q)
-			if !ok || !q.chart && !(q.heat && r.zoom != "") {
-				continue
-			}
-			res, err := r.reader.QueryRange(ctx, q.expr, start, end, out.slot, sc)
-			if err != nil {
-				s.errs[q.id] = err.Error()
-				continue
-			}
-			for _, series := range res.Matrix() {
-				h := out.ringFor(historyKey(q, series.Metric))
-				for _, p := range series.Floats {
-					h.add(time.UnixMilli(p.T), p.F)
-				}
+	return s
+}
+
+// queriesFor gives the queries of the panels as they are shown.
+func queriesFor(all []panel, zoom string, detail bool) []query {
+	var out []query
+	for _, p := range all {
+		for _, q := range p.queries {
+			if zoom == p.id || !q.alone && (!q.zoom || detail) {
+				out = append(out, q)
 			}
 		}
 	}
 	return out
-}
-
-func (a answer) ringFor(key string) *ring {
-	if a.history[key] == nil {
-		a.history[key] = newRing(a.slot, int(a.length/a.slot)+slotsPerWindow/4)
-	}
-	return a.history[key]
 }
 
 // historyKey names the history of one series of a query.

@@ -68,7 +68,7 @@ func gpuHeading(v view, w int) string {
 		return " " + itoa(len(v.s.gpus)) + " GPUs, g chooses "
 	}
 	if g, ok := v.gpuAt(); ok {
-		return " " + grid.Cut(strings.TrimPrefix(g.name, "NVIDIA "), 24) + "  max " + v.m.windowName() + " "
+		return " " + grid.Cut(strings.TrimPrefix(g.name, "NVIDIA "), 24) + " " + v.mostName()
 	}
 	return ""
 }
@@ -84,7 +84,7 @@ func drawGPU(v view, p grid.Pane, g geometry) {
 		return
 	}
 	v.gpuCharts(g, itoa(dev.index))
-	drawRows(g.numbers, gpuRows(v))
+	v.drawNumbers(g.numbers, gpuRows)
 }
 
 // gpuCharts draws activity, and power below it where there is room.
@@ -127,11 +127,11 @@ func gpuRows(v view) []row {
 	}
 	s, i := v.s, itoa(dev.index)
 	get := func(name string) figure.Value { return s.metric(name, "gpu", i) }
-	dash := func(val figure.Value, f func(float64) string, name string) (string, string) {
+	dash := func(val figure.Value, f func(float64) string, name string) (figure.Value, func(float64) string, string) {
 		if val.OK {
-			return f(val.V), ""
+			return val, f, ""
 		}
-		return figure.Absent, s.why(name, "gpu", i)
+		return val, f, s.why(name, "gpu", i)
 	}
 	pct := func(f float64) string { return strconv.FormatFloat(f, 'f', 0, 64) + " %" }
 	watt := func(f float64) string { return strconv.FormatFloat(f, 'f', 0, 64) + " W" }
@@ -141,7 +141,7 @@ func gpuRows(v view) []row {
 
 	util := get("DCGM_FI_DEV_GPU_UTIL")
 	r := row{label: "kernels", ink: theme.Strong, right: v.most("gpu_util\x00"+i, pct), glyph: '█', key: theme.A.Crest()}
-	r.value, r.note = dash(util, pct, "DCGM_FI_DEV_GPU_UTIL")
+	r.num, r.format, r.note = dash(util, pct, "DCGM_FI_DEV_GPU_UTIL")
 	if util.OK {
 		r.note = "active"
 	}
@@ -149,7 +149,7 @@ func gpuRows(v view) []row {
 
 	power, limit := get("DCGM_FI_DEV_POWER_USAGE"), get("DCGM_FI_DEV_ENFORCED_POWER_LIMIT")
 	r = row{label: "power", ink: theme.Strong, right: v.most("gpu_power\x00"+i, watt), glyph: '█', key: theme.B.Crest()}
-	r.value, r.note = dash(power, watt, "DCGM_FI_DEV_POWER_USAGE")
+	r.num, r.format, r.note = dash(power, watt, "DCGM_FI_DEV_POWER_USAGE")
 	if limit.OK {
 		r.note = "of " + watt(limit.V)
 		r.gauge, r.gaugeInk = power.Div(limit), theme.B.Crest()
@@ -162,7 +162,7 @@ func gpuRows(v view) []row {
 	used, total, reserved := get("DCGM_FI_DEV_FB_USED"), get("DCGM_FI_DEV_FB_TOTAL"), get("DCGM_FI_DEV_FB_RESERVED")
 	mib := func(f float64) string { return figure.Bytes(f * (1 << 20)) }
 	r = row{label: "memory", ink: theme.Strong}
-	r.value, r.note = dash(used, mib, "DCGM_FI_DEV_FB_USED")
+	r.num, r.format, r.note = dash(used, mib, "DCGM_FI_DEV_FB_USED")
 	if total.OK {
 		r.note = "of " + mib(total.V)
 		if reserved.OK && reserved.V > 0 {
@@ -195,7 +195,7 @@ func gpuRows(v view) []row {
 
 	temp, slow := get("DCGM_FI_DEV_GPU_TEMP"), get("DCGM_FI_DEV_SLOWDOWN_TEMP")
 	r = row{label: "GPU temp", ink: theme.Plain, right: v.most("gpu_temp\x00"+i, deg)}
-	r.value, r.note = dash(temp, deg, "DCGM_FI_DEV_GPU_TEMP")
+	r.num, r.format, r.note = dash(temp, deg, "DCGM_FI_DEV_GPU_TEMP")
 	if slow.OK {
 		r.note = "slows at " + strconv.FormatFloat(slow.V, 'f', 0, 64)
 		r.ink = tempInk(temp, slow)
@@ -203,7 +203,7 @@ func gpuRows(v view) []row {
 	rows = append(rows, r)
 	hbm, hmax := get("DCGM_FI_DEV_MEMORY_TEMP"), get("DCGM_FI_DEV_MEM_MAX_OP_TEMP")
 	r = row{label: "HBM temp", ink: theme.Plain, right: v.most("gpu_hbm\x00"+i, deg)}
-	r.value, r.note = dash(hbm, deg, "DCGM_FI_DEV_MEMORY_TEMP")
+	r.num, r.format, r.note = dash(hbm, deg, "DCGM_FI_DEV_MEMORY_TEMP")
 	if hmax.OK {
 		r.note = "limit " + strconv.FormatFloat(hmax.V, 'f', 0, 64)
 		r.ink = tempInk(hbm, hmax)
@@ -212,7 +212,7 @@ func gpuRows(v view) []row {
 
 	sm, smMax := get("DCGM_FI_DEV_SM_CLOCK"), get("DCGM_FI_DEV_MAX_SM_CLOCK")
 	r = row{label: "SM clock", ink: theme.Plain}
-	r.value, r.note = dash(sm, mhz, "DCGM_FI_DEV_SM_CLOCK")
+	r.num, r.format, r.note = dash(sm, mhz, "DCGM_FI_DEV_SM_CLOCK")
 	if smMax.OK {
 		r.note = "of " + figure.Thousands(int64(smMax.V))
 	}
@@ -223,7 +223,7 @@ func gpuRows(v view) []row {
 
 	mem := get("DCGM_FI_DEV_MEM_CLOCK")
 	r = row{label: "mem clock", ink: theme.Plain}
-	r.value, r.note = dash(mem, mhz, "DCGM_FI_DEV_MEM_CLOCK")
+	r.num, r.format, r.note = dash(mem, mhz, "DCGM_FI_DEV_MEM_CLOCK")
 	if mc := get("DCGM_FI_DEV_MEM_COPY_UTIL"); mc.OK {
 		r.note = "busy " + pct(mc.V)
 	}
@@ -231,16 +231,16 @@ func gpuRows(v view) []row {
 
 	tx, rx := get("DCGM_FI_PROF_PCIE_TX_BYTES"), get("DCGM_FI_PROF_PCIE_RX_BYTES")
 	r = row{label: "PCIe in", ink: theme.Plain}
-	r.value, r.note = dash(rx, figure.ByteRate, "DCGM_FI_PROF_PCIE_RX_BYTES")
+	r.num, r.format, r.note = dash(rx, figure.ByteRate, "DCGM_FI_PROF_PCIE_RX_BYTES")
 	if tx.OK {
 		r.note = "out " + figure.ByteRate(tx.V)
 	}
 	rows = append(rows, r)
 	if nrx, ntx := v.nvlink(i, "rx"), v.nvlink(i, "tx"); nrx.OK || ntx.OK {
-		rows = append(rows, row{label: "NVLink in", value: nrx.Text(figure.ByteRate), note: "out " + ntx.Text(figure.ByteRate)})
+		rows = append(rows, row{label: "NVLink in", num: nrx, format: figure.ByteRate, note: "out " + ntx.Text(figure.ByteRate)})
 	}
 	if fan := get("DCGM_FI_DEV_FAN_SPEED"); fan.OK {
-		rows = append(rows, row{label: "fan", value: pct(fan.V)})
+		rows = append(rows, row{label: "fan", num: fan, format: pct})
 	} else if reason := s.why("DCGM_FI_DEV_FAN_SPEED", "gpu", i); reason != "" && v.m.zoom >= 0 {
 		rows = append(rows, row{label: "fan", value: figure.Absent, note: reason})
 	}
@@ -282,7 +282,7 @@ func (v view) migRows(i string) []row {
 		if id == "" || x.Metric.Get("gpu") != i {
 			continue
 		}
-		r := row{label: "MIG " + id, value: figure.Bytes(x.F * (1 << 20)), note: x.Metric.Get("GPU_I_PROFILE")}
+		r := row{label: "MIG " + id, num: figure.Of(x.F * (1 << 20)), format: figure.Bytes, note: x.Metric.Get("GPU_I_PROFILE")}
 		r.note = join(r.note, v.other(v.s.facts["gpu/"+i+"/mig/"+id+"/engine"]))
 		rows = append(rows, r)
 	}
@@ -306,7 +306,7 @@ func (v view) gpuProcesses(i string) []row {
 		if name == "" {
 			name = "process"
 		}
-		rows = append(rows, row{label: name, value: figure.Bytes(x.F), note: join("pid "+x.Metric.Get("pid"), v.otherPort(x.Metric.Get("engine")))})
+		rows = append(rows, row{label: name, num: figure.Of(x.F), format: figure.Bytes, note: join("pid "+x.Metric.Get("pid"), v.otherPort(x.Metric.Get("engine")))})
 	}
 	if len(rows) == 0 {
 		if r := v.s.why("pitwall_gpu_process_memory_bytes", "gpu", i); r != "" {

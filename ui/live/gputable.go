@@ -117,6 +117,7 @@ func drawGPUTable(v view, p grid.Pane, g geometry) {
 		line.Text(0, 0, theme.Focus, mark)
 		line.Text(1, 0, theme.Strong, "GPU"+i)
 		plot.Spark(line.Sub(axisW, 0, spark, 1), 100, v.chart("gpu_util\x00"+i, g.timeline, mean), theme.A+theme.Shades/2)
+		v.cursorLine(line.Sub(axisW, 0, spark, 1), g.timeline)
 		x := x0
 		for _, c := range cols[:shown] {
 			t, ink := c.text(v, i)
@@ -134,6 +135,6 @@ func drawGPUTable(v view, p grid.Pane, g geometry) {
 		sub := geometry{axis: g.axis.Sub(0, y, axisW, p.H()-y), chart: g.chart.Sub(0, y, g.chart.W(), p.H()-y),
 			numbers: g.numbers.Sub(0, y, g.numbers.W(), p.H()-y), timeline: g.timeline}
 		v.gpuCharts(sub, itoa(d.index))
-		drawRows(sub.numbers, gpuRows(v))
+		v.drawNumbers(sub.numbers, gpuRows)
 	}
 }

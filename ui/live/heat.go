@@ -54,6 +54,7 @@ func (v view) zoomHeat(p grid.Pane, gr group, t plot.Timeline, axis int) {
 		left.Right(axis-1, chart.H()-len(rows), theme.Faint, label)
 	}
 	plot.Heat(chart, rows, theme.C)
+	v.cursorLine(chart, t)
 }
 
 // bucketShares gives the buckets that anything fell in within the timeline, and the share of each column's requests in

@@ -54,13 +54,13 @@ func hostPanel() panel {
 
 func hostHeading(v view, w int) string {
 	if n := v.s.facts["host/name"]; n != "" {
-		return " " + grid.Cut(n, 24) + "  max " + v.m.windowName() + " "
+		return " " + grid.Cut(n, 24) + " " + v.mostName()
 	}
 	return maxHeading(v, w)
 }
 
 func drawHost(v view, p grid.Pane, g geometry) {
-	rows := hostRows(v)
+	rows := v.rowsOf(hostRows)
 	procs := v.processes()
 	if v.m.w < wideFrom {
 		// No chart in one column: the numbers take the width, two beside each other, and the processes a table below.
@@ -128,7 +128,7 @@ func (v view) busiest(list []process, n int) []row {
 		if port := v.otherPort(p.engine); port != "" {
 			note = "of core, " + port
 		}
-		out = append(out, row{label: p.name(), value: p.cpu.Text(figure.Share), note: note})
+		out = append(out, row{label: p.name(), num: p.cpu, format: figure.Share, note: note})
 	}
 	return out
 }
@@ -137,7 +137,7 @@ func hostRows(v view) []row {
 	s := v.s
 	cpu := s.one("cpu")
 	n := s.metric("pitwall_cpu_count")
-	r := row{label: "CPU", value: cpu.Text(figure.Share), ink: theme.Strong, right: v.most("cpu", figure.Share), glyph: '█', key: theme.A.Crest(), gauge: cpu, gaugeInk: theme.A.Crest()}
+	r := row{label: "CPU", num: cpu, format: figure.Share, ink: theme.Strong, right: v.most("cpu", figure.Share), glyph: '█', key: theme.A.Crest(), gauge: cpu, gaugeInk: theme.A.Crest()}
 	if n.OK {
 		r.note = "of " + figure.Whole(n.V)
 	}
@@ -151,9 +151,9 @@ func hostRows(v view) []row {
 
 	total, avail := s.metric("node_memory_MemTotal_bytes"), s.metric("node_memory_MemAvailable_bytes")
 	mem := s.one("mem")
-	r = row{label: "memory", value: figure.Absent, ink: theme.Strong, gauge: mem, gaugeInk: theme.C.Crest(), right: v.most("mem", figure.Percent)}
+	r = row{label: "memory", format: figure.Bytes, ink: theme.Strong, gauge: mem, gaugeInk: theme.C.Crest(), right: v.most("mem", figure.Percent)}
 	if total.OK && avail.OK {
-		r.value, r.note = figure.Bytes(total.V-avail.V), "of "+figure.Bytes(total.V)
+		r.num, r.note = figure.Of(total.V-avail.V), "of "+figure.Bytes(total.V)
 	}
 	if mem.OK && mem.V > 0.92 {
 		r.ink, r.gaugeInk = theme.Warn, theme.W.Crest()
@@ -161,14 +161,14 @@ func hostRows(v view) []row {
 	rows = append(rows, r)
 
 	core := s.one("core")
-	r = row{label: "core", value: core.Text(figure.Share), note: "busiest", right: v.most("core", figure.Share), glyph: '█', key: theme.D.Crest()}
+	r = row{label: "core", num: core, format: figure.Share, note: "busiest", right: v.most("core", figure.Share), glyph: '█', key: theme.D.Crest()}
 	if c := s.metric("pitwall_cpu_busiest_core"); c.OK && v.m.zoom >= 0 {
 		// Which one it is changes all the time, and draws the eye for nothing.
 		r.note = "busiest, now core " + figure.Whole(c.V)
 	}
 	rows = append(rows, r)
 
-	r = row{label: "load", value: s.metric("node_load1").Text(two)}
+	r = row{label: "load", num: s.metric("node_load1"), format: two}
 	if l5, l15 := s.metric("node_load5"), s.metric("node_load15"); l5.OK && l15.OK {
 		r.note = two(l5.V) + " 5m, " + two(l15.V) + " 15m"
 	}
@@ -185,7 +185,7 @@ func hostRows(v view) []row {
 	}
 	rows = append(rows, v.modesRow(n))
 	if st, sf := s.metric("node_memory_SwapTotal_bytes"), s.metric("node_memory_SwapFree_bytes"); st.OK && sf.OK {
-		r = row{label: "swap", value: figure.Bytes(st.V - sf.V), note: "of " + figure.Bytes(st.V)}
+		r = row{label: "swap", num: figure.Of(st.V - sf.V), format: figure.Bytes, note: "of " + figure.Bytes(st.V)}
 		if st.V == 0 {
 			r = row{label: "swap", value: "none", ink: theme.Dim}
 		}
@@ -213,7 +213,7 @@ func (v view) pressureRow() row {
 		r.value, r.note, r.ink = figure.Absent, v.s.why("node_pressure_cpu_waiting_seconds_total"), theme.Faint
 		return r
 	}
-	r.value = c.Text(figure.Share)
+	r.num, r.format = c, figure.Share
 	r.note = "cpu, mem " + tight(m.Text(figure.Share)) + " io " + tight(i.Text(figure.Share))
 	if m.OK && m.V > 0.05 {
 		r.noteInk = theme.Warn
@@ -227,14 +227,14 @@ func (v view) pressureRow() row {
 func (v view) trafficRow(what string) row {
 	if what == "net" {
 		in, out := v.s.pair("traffic", "of", "net in"), v.s.pair("traffic", "of", "net out")
-		r := row{label: "net in", value: in.Text(figure.ByteRate), note: "out " + out.Text(figure.ByteRate)}
+		r := row{label: "net in", num: in, format: figure.ByteRate, note: "out " + out.Text(figure.ByteRate)}
 		if !in.OK {
 			r.note = v.s.why("node_network_receive_bytes_total")
 		}
 		return r
 	}
 	rd, wr, busy := v.s.pair("traffic", "of", "read"), v.s.pair("traffic", "of", "write"), v.s.pair("traffic", "of", "busy")
-	r := row{label: "disk read", value: rd.Text(figure.ByteRate), note: "write " + wr.Text(figure.ByteRate)}
+	r := row{label: "disk read", num: rd, format: figure.ByteRate, note: "write " + wr.Text(figure.ByteRate)}
 	if busy.OK && busy.V >= 0.05 {
 		r.note += ", busy " + figure.Percent(min(busy.V, 1))
 	}
@@ -245,7 +245,7 @@ func (v view) trafficRow(what string) row {
 }
 
 func (v view) modesRow(n figure.Value) row {
-	r := row{label: "modes", value: figure.Absent}
+	r := row{label: "modes", format: figure.Share}
 	modes := v.s.labelled("cpu_modes", "mode")
 	sum := 0.0
 	for _, m := range modes {
@@ -263,7 +263,7 @@ func (v view) modesRow(n figure.Value) row {
 		return 0, false
 	}
 	if u, ok := share("user"); ok {
-		r.value = figure.Share(u)
+		r.num = figure.Of(u)
 	}
 	parts := []string{}
 	for _, name := range []string{"system", "nice", "iowait", "steal", "softirq", "irq"} {
@@ -284,21 +284,21 @@ func (v view) cgroupRows() []row {
 		limit, used, most := v.s.metric("pitwall_cgroup_cpu_limit_cores", "of", of), v.s.metric("pitwall_cgroup_memory_usage_bytes", "of", of), v.s.metric("pitwall_cgroup_memory_limit_bytes", "of", of)
 		kills := v.s.metric("pitwall_cgroup_oom_kills_total", "of", of)
 		if limit.OK {
-			r := row{label: "CPU limit", value: figure.Rate(limit.V), note: "cores for " + of}
+			r := row{label: "CPU limit", num: limit, format: figure.Rate, note: "cores for " + of}
 			if t := v.s.pair("throttled", "of", of); t.OK && t.V > 0.005 {
 				r.note, r.noteInk = r.note+", THROTTLED "+figure.Percent(t.V), theme.Warn
 			}
 			rows = append(rows, r)
 		}
 		if most.OK && used.OK {
-			r := row{label: "mem limit", value: figure.Bytes(used.V), note: "of " + figure.Bytes(most.V) + " for " + of}
+			r := row{label: "mem limit", num: used, format: figure.Bytes, note: "of " + figure.Bytes(most.V) + " for " + of}
 			if used.V > 0.92*most.V {
 				r.ink = theme.Warn
 			}
 			rows = append(rows, r)
 		}
 		if kills.OK && kills.V > 0 {
-			rows = append(rows, row{label: "OOM kills", value: figure.Whole(kills.V), ink: theme.Bad, note: "in the cgroup of " + of})
+			rows = append(rows, row{label: "OOM kills", num: kills, format: figure.Whole, ink: theme.Bad, note: "in the cgroup of " + of})
 		}
 	}
 	return rows

@@ -55,6 +55,9 @@ func latencyPanel() panel {
 
 // latencyHeading writes the columns' names above the numbers.
 func latencyHeading(v view, w int) string {
+	if v.m.comparing() {
+		return " mean "
+	}
 	cw := latencyColumn(w)
 	var b strings.Builder
 	for _, name := range []string{"p50", "p95", "p99", "mean"} {
@@ -79,6 +82,10 @@ func drawLatency(v view, p grid.Pane, g geometry) {
 		v.means(second, "itl_mean", "ITL, mean", 0.01, theme.A)
 	}
 	n := g.numbers
+	if v.m.comparing() {
+		v.drawNumbers(n, latencyRows)
+		return
+	}
 	cw := latencyColumn(n.W())
 	y := 0
 	for i, ph := range phases {
@@ -172,12 +179,12 @@ func latencyRows(v view) []row {
 	var rows []row
 	for _, ph := range phases {
 		b := bucketsOf(v.s.values[ph.id+"_buckets"])
-		r := row{label: ph.name, value: v.s.one(ph.id + "_mean").Text(figure.Seconds), ink: theme.Strong}
+		r := row{label: ph.name, num: v.s.one(ph.id + "_mean"), format: figure.Seconds, ink: theme.Strong}
 		switch {
 		case len(b) == 0:
 			r.note = v.s.whyQuery(ph.id + "_buckets")
 		case total(b) == 0:
-			r.value, r.note = figure.Absent, ph.none+" in "+figure.Ago(v.s.window)
+			r.num, r.note = figure.Value{}, ph.none+" in "+figure.Ago(v.s.window)
 		default:
 			r.note = "p50 " + v.bound(b, .5) + "  p95 " + v.bound(b, .95) + "  p99 " + v.bound(b, .99)
 		}
@@ -185,7 +192,7 @@ func latencyRows(v view) []row {
 	}
 	ttft, queue, prefill := v.s.one("ttft_mean"), v.s.one("queue_mean"), v.s.one("prefill_mean")
 	if ttft.OK && queue.OK && prefill.OK {
-		rows = append(rows, row{label: "elsewhere", value: figure.Seconds(max(ttft.V-queue.V-prefill.V, 0)), note: "TTFT − queue − prefill, steady load only"})
+		rows = append(rows, row{label: "elsewhere", num: figure.Of(max(ttft.V-queue.V-prefill.V, 0)), format: figure.Seconds, note: "TTFT − queue − prefill, steady load only"})
 	}
 	return rows
 }

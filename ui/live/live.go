@@ -1,9 +1,14 @@
-// Package live is the screen of what happens now: queue, latency, throughput, KV cache, GPU and host on one time axis.
+// Package live is the screen of one moment: queue, latency, throughput, KV cache, GPU and host on one time axis. Live is only
+// "the cursor is at now"; frozen at a moment of the past, or played from there, it is the same screen.
 //
-// In go ticks, keys and a sessions.Reader; out comes a picture. Every question is PromQL, asked in the background once a
-// tick, and its answer carries the generation it was asked for, so that the numbers of another engine or session never
-// appear. Update does no I/O, drawing changes nothing. The screen computes what charts need (columns, buckets) and nothing
-// that a reader can answer.
+// In go ticks, keys and a sessions.Reader; out comes a picture. Every question is PromQL, asked in the background at the
+// moment of the cursor, and its answer carries the generation it was asked for, so that the numbers of another engine or
+// session never appear. What is drawn is always of one moment, the one that was answered last. Update does no I/O, drawing
+// changes nothing. The screen computes what charts need (columns, buckets) and nothing that a reader can answer.
+//
+//	cursor.go   the moment, and the ways to move it      update.go   messages: ticks, answers
+//	fetch.go    the numbers of a moment                  history.go  the charts of a span
+//	bindings.go what keys do                             view.go     drawing
 package live
 
 import (
@@ -15,6 +20,7 @@ import (
 
 	"pitwall/probes"
 	"pitwall/sessions"
+	"pitwall/ui/figure"
 	"pitwall/ui/screen"
 )
 
@@ -55,32 +61,49 @@ type Model struct {
 
 	w, h   int
 	now    time.Time
+	cursor cursor
 	window int
 	// young is true until somebody chooses a window, or the session fills half of the next one: five minutes of charts
 	// with one minute in them are mostly empty.
-	young bool
-	every time.Duration // between two questions
-	asked time.Time     // when the last question was put
+	young   bool
+	every   time.Duration // between two questions
+	asked   time.Time     // when the last question was put
+	stood   time.Time     // when it was last asked how the recording stands
+	looking bool
 
 	gen      uint64
 	fetching bool
 	wanted   string // engine
 	snap     *snapshot
+
+	// What the charts are made of. until is the right end of the span that it holds, unless the screen is live: then it
+	// grows with every tick.
 	history  map[string]*ring
 	length   time.Duration
 	slot     time.Duration
+	until    time.Time
 	stale    bool // the history must be asked for again
+	filling  bool
+	waiting  []*snapshot // ticks that came while it was asked for
+	pastErrs map[string]string
+	custom   time.Duration // a span that is none of windows, 0 if it is one
 
 	events  []probes.Event
-	reasons map[string]string // engine subject: reason of its last state event
+	reasons map[string]string // engine subject: reason of its last state event up to the moment
 
-	gpu    int // row of snap.gpus
+	gpu int // row of snap.gpus
+	// marks are the times that were marked to be compared, at most two; totals is by how much counters rose between them.
+	marks   []marked
+	totals  map[string]figure.Value
+	markGen uint64
+
+	// replay says that space plays rather than goes back to LIVE; speed is how fast.
+	replay bool
+	speed  float64
+
 	focus  int // panel, -1 none
 	zoom   int // panel, -1 none
 	scroll int
-
-	paused   bool
-	pausedAt time.Time
 
 	busy string // the action that is under way
 }
@@ -105,29 +128,34 @@ func (m *Model) Title() string {
 	return "pitwall " + stateOf(e.state).word + " " + e.instance
 }
 
-// ask puts this tick's questions unless the last ones are still out.
+// ask puts the questions about the cursor's moment unless the last ones are still out: then their answer asks again.
 func (m *Model) ask() tea.Cmd {
 	if m.fetching || m.reader == nil {
 		return nil
 	}
 	m.fetching = true
 	m.asked = m.now
-	r := request{gen: m.gen, reader: m.reader, engine: m.wanted, length: windows[m.window].length, backfill: m.stale || m.history == nil, detail: m.h >= 40}
-	if m.zoom >= 0 {
-		r.zoom = m.panels[m.zoom].id
-	}
-	if n := len(m.events); n > 0 && m.snap != nil && !m.snap.eventsUntil.IsZero() {
+	r := request{gen: m.gen, reader: m.reader, engine: m.wanted, detail: m.h >= 40, zoom: m.zoomed(), at: m.cursor.at, until: m.cursor.end}
+	if n := len(m.events); m.cursor.mode == live && n > 0 && m.snap != nil && m.snap.asked.IsZero() && !m.snap.eventsUntil.IsZero() {
 		r.eventsFrom = m.snap.eventsUntil.Add(-10 * time.Second)
 	}
 	return fetch(r, m.panels)
 }
 
+// zoomed is the id of the panel that fills the screen, "" if none does.
+func (m *Model) zoomed() string {
+	if m.zoom < 0 {
+		return ""
+	}
+	return m.panels[m.zoom].id
+}
+
 // restart forgets what was asked and asks anew: another engine, window or reader.
 func (m *Model) restart() tea.Cmd {
 	m.gen++
-	m.fetching = false
+	m.fetching, m.filling, m.waiting = false, false, nil
 	m.stale = true
-	return m.ask()
+	return tea.Batch(m.ask(), m.compare())
 }
 
 var _ screen.Screen = (*Model)(nil)

@@ -41,7 +41,7 @@ func run(m *Model, cmd tea.Cmd) []tea.Msg {
 		switch msg := queue[0]().(type) {
 		case tea.BatchMsg:
 			queue = append(queue, msg...)
-		case answer, done, screen.Recording:
+		case answer, past, standing, compared, done, screen.Recording:
 			queue = append(queue, m.Update(msg))
 		default:
 			out = append(out, msg)
@@ -184,26 +184,6 @@ func TestATickStaysWithinItsQuestions(t *testing.T) {
 		t.Errorf("%d queries a tick", s.Asked)
 	}
 	t.Logf("%d queries a tick", s.Asked)
-}
-
-func TestPauseHoldsTheViewAndSaysHowFarBehind(t *testing.T) {
-	s := staged.Busy(clock, 1)
-	m := start(t, s, 160, 45)
-	press(t, m, "space")
-	before := s.Asked
-	for i := 1; i <= 42; i++ {
-		s.Move(clock.Add(time.Duration(i) * time.Second))
-		run(m, m.Update(screen.Tick{Now: clock.Add(time.Duration(i) * time.Second)}))
-	}
-	if s.Asked != before {
-		t.Errorf("%d questions were asked while paused", s.Asked-before)
-	}
-	mustShow(t, picture(m, 160, 45), " PAUSED ", "behind by 42s; recording goes on", "space", "goes on", "READY 3h12m")
-	press(t, m, "space")
-	mustNotShow(t, picture(m, 160, 45), "PAUSED")
-	if !m.snap.at.Equal(clock.Add(42 * time.Second)) {
-		t.Errorf("after the pause the screen is at %v", m.snap.at)
-	}
 }
 
 func TestAYoungSessionBeginsWithTheShortestWindow(t *testing.T) {
@@ -441,7 +421,7 @@ func TestTheFooterLeavesOutTheLeastImportantKeys(t *testing.T) {
 	m := start(t, s, 80, 24)
 	m.actions = &acts{}
 	last := strings.Split(strings.TrimRight(picture(m, 80, 24), "\n"), "\n")[23]
-	mustShow(t, last, "w window", "space pause", "1-6 zoom", "m mark", "B background", "? help", "q quit")
+	mustShow(t, last, "w window", "space freeze", "1-6 zoom", "m mark", "B background", "? help", "q quit")
 	mustNotShow(t, last, "g GPU", "e engine")
 	mustShow(t, strings.Split(picture(m, 160, 45), "\n")[44], "g GPU", "e engine", "B background")
 }

@@ -29,6 +29,8 @@ type query struct {
 	chart bool
 	// heat keeps a history too, but only while its panel fills the screen.
 	heat bool
+	// total says that it is the rate of counters, whose exact rise between two marked times is of interest.
+	total bool
 	// pick is which number of a chart's column is shown.
 	pick pick
 	// zoom asks it only while its panel fills the screen, or the screen is large; alone only while its panel fills it.

@@ -17,10 +17,10 @@ func queuePanel() panel {
 			{id: "running", expr: `engine:running`, legend: "running", chart: true, pick: most},
 			{id: "waiting", expr: `engine:waiting`, legend: "waiting", chart: true, pick: most},
 			{id: "why_waiting", expr: `engine:waiting_by_reason`, by: "reason"},
-			{id: "preemptions", expr: `engine:preemptions`, legend: "preemptions/s", chart: true, pick: most},
-			{id: "finished", expr: `engine:requests_finished`, by: "finished_reason"},
-			{id: "errors", expr: `engine:errors`},
-			{id: "rejections", expr: `engine:rejections`},
+			{id: "preemptions", expr: `engine:preemptions`, total: true, legend: "preemptions/s", chart: true, pick: most},
+			{id: "finished", expr: `engine:requests_finished`, total: true, by: "finished_reason"},
+			{id: "errors", expr: `engine:errors`, total: true},
+			{id: "rejections", expr: `engine:rejections`, total: true},
 			{id: "aborts", expr: `engine:aborts_estimate`, alone: true},
 		},
 		draw:    drawQueue,
@@ -36,7 +36,7 @@ func queuePanel() panel {
 	}
 }
 
-func maxHeading(v view, w int) string { return " max " + v.m.windowName() + " " }
+func maxHeading(v view, w int) string { return v.mostName() }
 
 func drawQueue(v view, p grid.Pane, g geometry) {
 	running, waiting := v.chart("running", g.timeline, most), v.chart("waiting", g.timeline, most)
@@ -45,21 +45,21 @@ func drawQueue(v view, p grid.Pane, g geometry) {
 		top = limit.V
 	}
 	v.area(g, top, figure.Short, plot.Layer{Values: running, Ink: theme.A}, plot.Layer{Values: waiting, Ink: theme.B})
-	drawRows(g.numbers, queueRows(v))
+	v.drawNumbers(g.numbers, queueRows)
 }
 
 func queueRows(v view) []row {
 	s := v.s
 	running, waiting := s.one("running"), s.one("waiting")
 	limit := s.number("max_num_seqs")
-	r := row{label: "running", query: "running", value: running.Text(figure.Whole), ink: theme.Strong, right: v.most("running", figure.Whole), glyph: '█', key: theme.A.Crest()}
+	r := row{label: "running", query: "running", num: running, format: figure.Whole, ink: theme.Strong, right: v.most("running", figure.Whole), glyph: '█', key: theme.A.Crest()}
 	if limit.OK {
 		r.note = "of " + figure.Whole(limit.V)
 		if running.OK && running.V >= limit.V {
 			r.note, r.noteInk = r.note+" FULL", theme.Warn
 		}
 	}
-	w := row{label: "waiting", query: "waiting", value: waiting.Text(figure.Whole), ink: theme.Strong, right: v.most("waiting", figure.Whole), glyph: '▒', key: theme.B.Crest()}
+	w := row{label: "waiting", query: "waiting", num: waiting, format: figure.Whole, ink: theme.Strong, right: v.most("waiting", figure.Whole), glyph: '▒', key: theme.B.Crest()}
 	if waiting.OK && waiting.V > 0 {
 		w.ink = theme.Warn
 		var why []string
@@ -72,7 +72,7 @@ func queueRows(v view) []row {
 	}
 	pre := s.one("preemptions")
 	rows := []row{r, w, rateRow("preempted", "preemptions", pre, v.most("preemptions", figure.Rate), theme.Warn)}
-	done := row{label: "finished", query: "finished", ink: theme.Plain}
+	done := row{label: "finished", query: "finished", total: "finished", ink: theme.Plain}
 	fin := s.labelled("finished", "finished_reason")
 	sum := math.NaN()
 	var parts []string
@@ -85,7 +85,7 @@ func queueRows(v view) []row {
 			parts = append(parts, strings.Replace(x.label, "length", "len", 1)+" "+figure.Rate(x.value))
 		}
 	}
-	done.value = figure.Of(sum).Text(func(f float64) string { return figure.Rate(f) + "/s" })
+	done.num, done.format = figure.Of(sum), perSecond
 	done.note = strings.Join(parts, ", ")
 	rows = append(rows, done)
 	rows = append(rows, rateRow("errors", "errors", s.one("errors"), "", theme.Bad), rateRow("rejected", "rejections", s.one("rejections"), "", theme.Warn))
@@ -97,9 +97,12 @@ func queueRows(v view) []row {
 	return s.explain(rows)
 }
 
+// perSecond writes a rate with its unit.
+func perSecond(f float64) string { return figure.Rate(f) + "/s" }
+
 // rateRow is a rate that should be zero: quiet then, in ink otherwise.
 func rateRow(label, query string, value figure.Value, most string, ink theme.Ink) row {
-	r := row{label: label, query: query, value: value.Text(func(f float64) string { return figure.Rate(f) + "/s" }), right: most}
+	r := row{label: label, query: query, total: query, num: value, format: perSecond, right: most}
 	if value.OK && value.V > 0 {
 		r.ink = ink
 	}

@@ -10,12 +10,19 @@ import (
 // of the window). A row without a value is one sentence.
 type row struct {
 	label string
-	value string
-	ink   theme.Ink
-	note  string
+	// value is the number as text. Where num and format are given it is written from them, and two moments can be compared.
+	value  string
+	num    figure.Value
+	format func(float64) string
+	ink    theme.Ink
+	note   string
 	// noteInk is Dim unless it is set.
 	noteInk theme.Ink
 	right   string
+	// total is the id of the query whose counters' rise stands here between two marked times.
+	total string
+	// pair says that value holds two numbers, which may take more room than one.
+	pair bool
 	// query is the id of the query whose reason stands here when the value is absent.
 	query string
 	// key is the ink of the mark that ties the row to its line in the chart, 0 for none; glyph is the mark.
@@ -24,6 +31,14 @@ type row struct {
 	// gauge draws a level behind the note, where it is between 0 and 1.
 	gauge    figure.Value
 	gaugeInk theme.Ink
+}
+
+// text is the row's value as it is written.
+func (r row) text() string {
+	if r.value == "" && r.format != nil {
+		return r.num.Text(r.format)
+	}
+	return r.value
 }
 
 const (
@@ -42,6 +57,7 @@ func drawRows(p grid.Pane, rows []row) {
 }
 
 func drawRow(p grid.Pane, r row) {
+	r.value = r.text()
 	w := p.W()
 	x := 0
 	if r.glyph != 0 {
@@ -55,6 +71,13 @@ func drawRow(p grid.Pane, r row) {
 		end = w - grid.Width(r.right) - 2
 	}
 	x = 2 + labelW
+	if r.pair {
+		x = p.Text(x, 0, r.ink, grid.Cut(r.value, w-x))
+		if x+2 < w {
+			p.Text(x+2, 0, theme.Dim, grid.Cut(r.note, w-x-2))
+		}
+		return
+	}
 	if r.value != "" {
 		vw := grid.Width(r.value)
 		at := x + max(valueW-vw, 0)

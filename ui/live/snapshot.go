@@ -15,10 +15,12 @@ import (
 	"pitwall/ui/theme"
 )
 
-// snapshot is everything one tick's questions answered. It is never changed once it is made.
+// snapshot is everything that is known of one moment. It is never changed once it is made.
 type snapshot struct {
-	at          time.Time // the tick that was asked about; zero while nothing is recorded
-	first       time.Time
+	at          time.Time // the moment; zero while nothing is recorded
+	asked       time.Time // the moment that was asked about, zero for the newest tick; at is within the bounds
+	first, last time.Time // the session's ticks
+	gap         string    // why there is nothing at this moment, "" if there is something
 	version     uint64
 	info        sessions.Info
 	facts       map[string]string
@@ -34,6 +36,7 @@ type snapshot struct {
 	metrics     map[string]promql.Vector // of the answers that hold many names, by name
 	lastEvents  []probes.Event
 	eventsUntil time.Time
+	allEvents   bool // lastEvents are all of the session's, not only the new ones
 }
 
 // engine is one inference server.
@@ -146,6 +149,9 @@ func (s *snapshot) why(name string, want ...string) string {
 	if s == nil {
 		return ""
 	}
+	if s.gap != "" {
+		return s.gap
+	}
 	if r, ok := s.absent[name]; ok {
 		return r
 	}
@@ -172,6 +178,9 @@ func (s *snapshot) whyQuery(id string) string {
 	if s == nil {
 		return ""
 	}
+	if s.gap != "" {
+		return s.gap
+	}
 	expr := s.exprs[id]
 	best, reason := len(expr), ""
 	for name, r := range s.absent {
@@ -190,7 +199,7 @@ func (s *snapshot) whyQuery(id string) string {
 // explain puts the reason beside values that are not there.
 func (s *snapshot) explain(rows []row) []row {
 	for i, r := range rows {
-		if r.query == "" || r.value != figure.Absent {
+		if r.query == "" || r.text() != figure.Absent {
 			continue
 		}
 		if reason := s.whyQuery(r.query); reason != "" {

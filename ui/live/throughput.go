@@ -11,8 +11,8 @@ func throughputPanel() panel {
 	return panel{
 		id: "throughput", key: "3", title: "throughput", unit: "tokens/s", scope: engineScope,
 		queries: []query{
-			{id: "decode", expr: `engine:decode_tokens`, legend: "decode tok/s", chart: true},
-			{id: "prefill", expr: `engine:prefill_tokens`, legend: "prefill tok/s", chart: true},
+			{id: "decode", expr: `engine:decode_tokens`, total: true, legend: "decode tok/s", chart: true},
+			{id: "prefill", expr: `engine:prefill_tokens`, total: true, legend: "prefill tok/s", chart: true},
 			{id: "cached", expr: `engine:prefill_cached_tokens`, legend: "of it cached", chart: true},
 			{id: "request", by: "of", zoom: true, expr: `label_replace(engine:decode_tokens / (avg_over_time(engine:running[$w:1s]) > 0), "of", "each", "", "")` +
 				` or label_replace(engine:prompt_length_mean, "of", "prompt", "", "") or label_replace(engine:output_length_mean, "of", "output", "", "")`},
@@ -46,26 +46,27 @@ func drawThroughput(v view, p grid.Pane, g geometry) {
 		plot.Axis{Top: downTop, Format: figure.Short, Hangs: true, Marks: []float64{downTop}}.Draw(lower.axis, theme.Faint, theme.Border)
 		plot.Area(upper.chart, upTop, plot.Layer{Values: decode, Ink: theme.A})
 		plot.Hang(lower.chart, downTop, plot.Layer{Values: prefill, Ink: theme.C})
+		v.cursorLine(g.chart, g.timeline)
 	}
-	drawRows(g.numbers, throughputRows(v))
+	v.drawNumbers(g.numbers, throughputRows)
 }
 
 func throughputRows(v view) []row {
 	s := v.s
 	decode, prefill, cached := s.one("decode"), s.one("prefill"), s.one("cached")
 	rows := []row{
-		{label: "decode", query: "decode", value: decode.Text(figure.Count), ink: theme.Strong, note: "tok/s", right: v.most("decode", figure.Count), glyph: '█', key: theme.A.Crest()},
-		{label: "prefill", query: "prefill", value: prefill.Text(figure.Count), ink: theme.Strong, note: "tok/s", right: v.most("prefill", figure.Count), glyph: '█', key: theme.C.Crest()},
+		{label: "decode", query: "decode", total: "decode", num: decode, format: figure.Count, ink: theme.Strong, note: "tok/s", right: v.most("decode", figure.Count), glyph: '█', key: theme.A.Crest()},
+		{label: "prefill", query: "prefill", total: "prefill", num: prefill, format: figure.Count, ink: theme.Strong, note: "tok/s", right: v.most("prefill", figure.Count), glyph: '█', key: theme.C.Crest()},
 	}
-	share := row{label: "from cache", query: "cached", value: cached.Div(prefill).Text(figure.Percent), note: "of prefill"}
-	if share.value == figure.Absent && prefill.OK {
+	share := row{label: "from cache", query: "cached", num: cached.Div(prefill), format: figure.Percent, note: "of prefill"}
+	if !share.num.OK && prefill.OK {
 		share.note = "no prompts in " + figure.Ago(s.window)
 	}
 	rows = append(rows, share)
 	if len(s.gpus) > 0 {
 		j := row{label: "energy", note: "J/output token"}
 		energy, reason := v.joules()
-		if j.value = energy.Text(three); !energy.OK {
+		if j.num, j.format = energy, three; !energy.OK {
 			j.note = reason
 		}
 		rows = append(rows, j)
@@ -77,8 +78,8 @@ func throughputRows(v view) []row {
 		}{
 			{"each", "tok/s a request", "nothing ran", figure.Rate}, {"prompt", "tokens, mean", "none finished", figure.Count}, {"output", "tokens, mean", "none finished", figure.Count},
 		} {
-			r := row{label: x.label, query: "request", value: s.pair("request", "of", x.label).Text(x.format), note: x.note}
-			if r.value == figure.Absent && decode.OK {
+			r := row{label: x.label, query: "request", num: s.pair("request", "of", x.label), format: x.format, note: x.note}
+			if !r.num.OK && decode.OK {
 				r.note = x.none + " in " + figure.Ago(s.window)
 			}
 			rows = append(rows, r)

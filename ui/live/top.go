@@ -104,17 +104,7 @@ func (v view) drawTop(p grid.Pane) {
 	if s != nil {
 		right = append(right, v.recording()...)
 	}
-	mode := span{"LIVE", theme.Good}
-	switch {
-	case v.m.paused:
-		mode = span{" PAUSED ", theme.Notice}
-	case s != nil && s.info.Recording == sessions.Saved && s.info.ID != "":
-		mode = span{"SAVED", theme.Info}
-	case s != nil && !s.at.IsZero() && v.now.Sub(s.at) > v.m.every+4*time.Second:
-		mode = span{" " + figure.Span(v.now.Sub(s.at)) + " OLD ", theme.Notice}
-	}
-	clock := v.f.Now
-	right = append(right, part{0, []span{mode, {" " + clock.Local().Format("15:04:05") + " ", theme.Strong}}})
+	right = append(right, part{0, v.modeText()})
 	rightRank := right
 	// Both sides compete for the line: the ranks decide.
 	all := fit(append(append([]part{}, left...), rightRank...), p.W()-1, 2)
@@ -189,7 +179,7 @@ func (v view) gpuNames() string {
 // recording says how the recording stands. The id is what one types later to find the session.
 func (v view) recording() []part {
 	in := v.s.info
-	long := figure.Span(v.now.Sub(in.Started))
+	long := figure.Span(v.f.Now.Sub(in.Started)) // the recording goes on while the cursor is elsewhere
 	if in.Started.IsZero() {
 		long = ""
 	}
@@ -240,7 +230,7 @@ func (v view) troubles() []trouble {
 			out = append(out, trouble{"RECORDING", theme.Notice, in.Trouble, ""})
 		}
 	}
-	if d := v.f.Now.Sub(v.m.asked); v.m.fetching && !v.m.paused && d > deadline+3*time.Second {
+	if d := v.f.Now.Sub(v.m.asked); v.m.fetching && d > deadline+3*time.Second {
 		out = append(out, trouble{"NO ANSWER", theme.Alarm, "the recording has not answered for " + figure.Span(d) + "; what is shown is of " + s.at.Local().Format("15:04:05"), ""})
 	}
 	if e, ok := s.chosen(); ok {
@@ -316,20 +306,10 @@ func why2(a, b string) string {
 	return "; " + b
 }
 
-// drawStatus writes the second line: the pause, else the gravest trouble, else a summary; before it the last event where
-// the screen has no list of them.
+// drawStatus writes the second line: the gravest trouble of the moment, else a summary; before it the last event where the
+// screen has no list of them; and at its end where the cursor is, unless that is now.
 func (v view) drawStatus(p grid.Pane, listed bool) {
-	if v.m.paused {
-		x := p.Text(0, 0, theme.Notice, " PAUSED ")
-		text := " at " + v.m.pausedAt.Local().Format("15:04:05") + ", behind by " + figure.Span(v.f.Now.Sub(v.m.pausedAt)) + "; recording goes on"
-		if v.s != nil && (v.s.info.Recording == sessions.RecorderDied || v.s.info.Recording == sessions.NotStored || v.s.info.Recording == sessions.Saved) {
-			text = strings.TrimSuffix(text, "; recording goes on")
-		}
-		x = p.Text(x, 0, theme.Plain, grid.Cut(text, p.W()-x))
-		p.Text(x+2, 0, theme.Key, "space")
-		p.Text(x+8, 0, theme.Dim, "goes on")
-		return
-	}
+	p = v.drawPlace(p)
 	list := v.troubles()
 	if len(list) > 0 {
 		t := list[0]

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -17,11 +16,7 @@ import (
 func (m *Model) Update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case screen.Tick:
-		m.now = msg.Now
-		if m.paused || m.now.Sub(m.asked) < m.every-200*time.Millisecond {
-			return nil
-		}
-		return m.ask()
+		return m.tick(msg.Now)
 	case screen.Size:
 		m.w, m.h = msg.W, msg.H
 	case screen.Resumed:
@@ -32,11 +27,70 @@ func (m *Model) Update(msg tea.Msg) tea.Cmd {
 		return m.restart()
 	case answer:
 		return m.take(msg)
+	case past:
+		return m.takePast(msg)
+	case compared:
+		m.takeCompared(msg)
+	case standing:
+		m.takeStanding(msg)
 	case done:
 		m.busy = ""
 		return m.finish(msg)
 	}
 	return nil
+}
+
+// tick asks what has to be asked again now that time has passed.
+func (m *Model) tick(now time.Time) tea.Cmd {
+	passed := now.Sub(m.now)
+	m.now = now
+	switch m.cursor.mode {
+	case playing:
+		m.advance(passed)
+		return m.ask()
+	case frozen:
+		// The numbers stay what they were; how the recording goes on does not.
+		if m.snap != nil && m.snap.info.Recording != sessions.Saved && now.Sub(m.stood) >= m.every-200*time.Millisecond {
+			m.stood = now
+			return m.look()
+		}
+		return nil
+	}
+	if now.Sub(m.asked) < m.every-200*time.Millisecond {
+		return nil
+	}
+	return m.ask()
+}
+
+// standing is how the recording goes on while the cursor is elsewhere.
+type standing struct {
+	gen         uint64
+	info        sessions.Info
+	first, last time.Time
+}
+
+// look asks how the recording stands.
+func (m *Model) look() tea.Cmd {
+	if m.reader == nil || m.looking {
+		return nil
+	}
+	m.looking = true
+	r, gen := m.reader, m.gen
+	return func() tea.Msg {
+		s := standing{gen: gen, info: r.Info()}
+		s.first, s.last = r.Bounds()
+		return s
+	}
+}
+
+func (m *Model) takeStanding(s standing) {
+	m.looking = false
+	if s.gen != m.gen || m.snap == nil {
+		return
+	}
+	now := *m.snap
+	now.info, now.last = s.info, s.last
+	m.snap = &now
 }
 
 // take files an answer, unless something else has been asked for since.
@@ -45,34 +99,68 @@ func (m *Model) take(a answer) tea.Cmd {
 		return nil
 	}
 	m.fetching = false
-	if m.paused {
-		return nil
+	if m.cursor.mode == live && !a.snap.asked.IsZero() {
+		return m.ask() // it was asked before the cursor came back
 	}
 	gone := m.snap != nil && !a.snap.at.IsZero() && a.snap.at.Sub(m.snap.at) > m.every+3*time.Second
 	fresh := m.snap == nil || a.snap.at.After(m.snap.at)
-	m.snap, m.length = a.snap, cmp.Or(a.length, m.length)
+	m.snap = a.snap
+	m.keepEvents(a.snap)
+	if n := len(m.snap.gpus); m.gpu >= n {
+		m.gpu = max(n-1, 0)
+	}
+	if m.snap.at.IsZero() {
+		return nil
+	}
+	if m.cursor.mode != live {
+		return m.taken()
+	}
+	if m.filling {
+		m.waiting = append(m.waiting, a.snap)
+	}
+	length := m.spanLength()
 	switch {
-	case a.history != nil:
-		m.history, m.slot, m.stale = a.history, a.slot, false
-	case a.slot != 0 && a.slot != m.slot, gone:
-		// The session outgrew its slots, or ticks went by unseen: ask for the history again.
+	case m.history == nil, slotFor(length) != m.slot, gone && fresh:
+		// It was never asked for, the session outgrew its slots, or ticks went by unseen.
 		m.stale = true
+	default:
+		m.length = length
 	}
 	if m.history != nil && fresh {
 		m.remember(a.snap)
 	}
-	m.keepEvents(a.snap.lastEvents)
-	if n := len(m.snap.gpus); m.gpu >= n {
-		m.gpu = max(n-1, 0)
-	}
 	if age := a.snap.at.Sub(a.snap.first); m.young && age >= windows[1].length/2 {
 		m.young, m.window = false, 1
-		return m.restart()
+		m.stale = true
 	}
-	if m.stale && !a.snap.at.IsZero() && a.history == nil {
-		return m.ask()
+	if m.stale {
+		return m.fill()
 	}
 	return nil
+}
+
+// taken goes on after an answer about a moment of the past: the cursor may have moved since, and the charts may be of
+// another span.
+func (m *Model) taken() tea.Cmd {
+	if m.cursor.mode == playing {
+		if m.stale || !m.spanEnd().Equal(m.until) {
+			return m.fill()
+		}
+		return nil
+	}
+	if m.cursor.end.IsZero() {
+		m.cursor.end = m.snap.last // it was put there before anything was known of the session
+	}
+	m.cursor.at = within(m.cursor.at, m.snap.first, m.snap.last)
+	m.cursor.end = m.fitEnd(m.cursor.end, m.spanLength())
+	var fill, again tea.Cmd
+	if m.stale || m.history == nil || !m.cursor.end.Equal(m.until) || m.spanLength() != m.length {
+		fill = m.fill()
+	}
+	if !m.cursor.at.Equal(m.snap.at) {
+		again = m.ask()
+	}
+	return tea.Batch(again, fill)
 }
 
 // remember adds a tick's numbers to the histories.
@@ -83,11 +171,7 @@ func (m *Model) remember(s *snapshot) {
 				continue
 			}
 			for _, x := range s.values[q.id] {
-				key := historyKey(q, x.Metric)
-				if m.history[key] == nil {
-					m.history[key] = newRing(m.slot, int(m.length/m.slot)+slotsPerWindow/4)
-				}
-				m.history[key].add(s.at, x.F)
+				m.ringOf(historyKey(q, x.Metric)).add(s.at, x.F)
 			}
 		}
 	}
@@ -98,23 +182,28 @@ const maxEvents = 2000
 
 // keepEvents adds those that are new. The last seconds are asked for twice, because an event may be stamped before the
 // tick that brings it.
-func (m *Model) keepEvents(list []probes.Event) {
-	for _, e := range list {
-		known := slices.ContainsFunc(m.events[max(len(m.events)-64, 0):], func(k probes.Event) bool {
-			return k.Time.Equal(e.Time) && k.Kind == e.Kind && k.Subject == e.Subject && k.Title == e.Title
-		})
-		if !known {
-			m.events = append(m.events, e)
+func (m *Model) keepEvents(s *snapshot) {
+	if s.allEvents {
+		// Those that were kept may be of another moment.
+		m.events = s.lastEvents
+		m.reasons = make(map[string]string)
+	}
+	for _, e := range s.lastEvents {
+		if !s.allEvents {
+			known := slices.ContainsFunc(m.events[max(len(m.events)-64, 0):], func(k probes.Event) bool {
+				return k.Time.Equal(e.Time) && k.Kind == e.Kind && k.Subject == e.Subject && k.Title == e.Title
+			})
+			if !known {
+				m.events = append(m.events, e)
+			}
+		}
+		if e.Kind == probes.KindEngineState && !e.Time.After(s.at) {
+			m.reasons[e.Subject] = e.Attrs["reason"]
 		}
 	}
 	slices.SortStableFunc(m.events, func(a, b probes.Event) int { return a.Time.Compare(b.Time) })
 	if len(m.events) > maxEvents {
 		m.events = slices.Clone(m.events[len(m.events)-maxEvents:])
-	}
-	for _, e := range list {
-		if e.Kind == probes.KindEngineState {
-			m.reasons[e.Subject] = e.Attrs["reason"]
-		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"pitwall/sessions"
 	"pitwall/ui/figure"
 	"pitwall/ui/grid"
 	"pitwall/ui/plot"
@@ -17,11 +18,13 @@ type view struct {
 	m *Model
 	s *snapshot // nil before the first answer
 	f screen.Frame
-	// now is the clock, or the moment of the pause, or the end of a saved session.
+	// now is the moment that is shown: the cursor's; while live it is the clock's, or the end of a saved session.
 	now time.Time
 	// edge is the right end of the time axes: the newest tick while there is a fresh one, so that charts move when numbers
-	// come and have no gap till then; else now.
+	// come and have no gap till then; else now. While the cursor is frozen it is the end of the span.
 	edge time.Time
+	// line is where a line is drawn through the charts; zero while live, when the cursor is at their end.
+	line time.Time
 }
 
 // geometry says where a panel's chart and numbers go.
@@ -34,9 +37,14 @@ type geometry struct {
 
 func (m *Model) viewNow(f screen.Frame) view {
 	v := view{m: m, s: m.snap, f: f, now: f.Now}
-	if m.paused {
-		v.now = m.pausedAt
-	} else if m.snap != nil && !m.snap.at.IsZero() && m.snap.info.Recording == 0 && m.snap.at.Before(v.now) {
+	if m.cursor.mode != live && m.snap != nil && !m.snap.at.IsZero() {
+		v.now, v.edge = m.snap.at, m.until
+		if m.cursor.mode == frozen {
+			v.line = m.snap.at
+		}
+		return v
+	}
+	if m.snap != nil && !m.snap.at.IsZero() && m.snap.info.Recording == sessions.Saved && m.snap.at.Before(v.now) {
 		v.now = m.snap.at // a saved session ends where it ends
 	}
 	v.edge = v.now
@@ -69,7 +77,11 @@ func (m *Model) hasHistory() bool {
 	if r == nil {
 		return false
 	}
-	_, _, ok := r.span(m.now.Add(-m.length), m.now)
+	to := m.now
+	if m.cursor.mode != live && m.snap != nil {
+		to = m.snap.at
+	}
+	_, _, ok := r.span(to.Add(-m.length), to)
 	return ok
 }
 
@@ -225,13 +237,13 @@ func (v view) chart(id string, t plot.Timeline, how pick) []float64 {
 	return r.columns(t, how)
 }
 
-// most gives the greatest value within the window, as text.
+// most gives the greatest value within the window, as text; with the cursor in the past, that of the charts up to it.
 func (v view) most(id string, format func(float64) string) string {
 	r := v.m.history[id]
 	if r == nil {
 		return ""
 	}
-	_, high, ok := r.span(v.now.Add(-v.m.length), v.now)
+	_, high, ok := r.span(v.edge.Add(-v.m.length), v.now)
 	if !ok {
 		return ""
 	}
@@ -240,6 +252,9 @@ func (v view) most(id string, format func(float64) string) string {
 
 // windowName is how the window is called on the screen.
 func (m *Model) windowName() string {
+	if m.custom != 0 {
+		return figure.Ago(m.custom)
+	}
 	if windows[m.window].length == 0 {
 		return "all " + figure.Ago(m.length.Truncate(time.Minute))
 	}
@@ -253,10 +268,11 @@ func (v view) drawTimeAxis(p grid.Pane, a Rect) {
 		p.Rune(a.X+axisW+x, a.Y, theme.Border, '─')
 	}
 	marks := v.marks(t)
-	t.Draw(p, a.X+axisW, a.Y, theme.Faint, theme.Border, columnsOf(marks)...)
+	v.drawTicks(p, a.X+axisW, a.Y, t, columnsOf(marks))
 	for _, e := range marks {
 		p.Rune(a.X+axisW+e.column, a.Y, e.ink, e.glyph)
 	}
+	v.cursorTime(p, a.X+axisW, a.Y, t)
 }
 
 func columnsOf(marks []mark) []int {
@@ -309,6 +325,7 @@ func (v view) area(g geometry, top float64, format func(float64) string, layers 
 	plot.Axis{Top: top, Format: format}.Draw(g.axis, theme.Faint, theme.Border)
 	v.gridlines(g)
 	plot.Area(g.chart, top, layers...)
+	v.cursorLine(g.chart, g.timeline)
 }
 
 // name writes what a chart shows into a corner of it that is empty; the mark beside the numbers says it too.

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"strings"
 
 	"pitwall/ui/figure"
@@ -33,10 +34,10 @@ func (v view) drawZoom(p grid.Pane) {
 		v.drawNoEngine(inner)
 		return
 	}
-	rows := spec.rows(v)
-	nw := min(max(inner.W()*2/5, 40), 76)
+	rows := v.rowsOf(spec.rows)
+	nw := zoomNumbers(inner.W())
 	cw := inner.W() - nw - 1
-	if inner.W() < 100 {
+	if inner.W() < zoomBeside {
 		// Numbers below the charts.
 		h := max(inner.H()-len(rows)-1, inner.H()/2)
 		v.zoomCharts(inner.Sub(0, 0, inner.W(), h), spec)
@@ -100,7 +101,7 @@ func (v view) zoomText(spec panel, rows []row, w int) []func(grid.Pane) {
 		if q.name != "" {
 			continue
 		}
-		if er := v.s.errs[q.id]; er != "" {
+		if er := cmp.Or(v.s.errs[q.id], v.m.pastErrs[q.id]); er != "" {
 			text(theme.Bad, 2, 2, er)
 		}
 	}
@@ -122,7 +123,7 @@ func (v view) zoomCharts(p grid.Pane, spec panel) {
 		}
 	}
 	axis := axisW + 1
-	t := plot.NewTimeline(v.edge, v.m.length, max(p.W()-axis-4, 4))
+	t := v.zoomAxis(p.W())
 	heights := make([]int, len(groups))
 	for i := range heights {
 		heights[i] = (p.H() - 1) / len(groups)
@@ -136,11 +137,30 @@ func (v view) zoomCharts(p grid.Pane, spec panel) {
 	line := p.Sub(0, p.H()-1, p.W(), 1)
 	line.Line(axis, 0, t.Columns, theme.Border, '─')
 	marks := v.marks(t)
-	t.Draw(line, axis, 0, theme.Faint, theme.Border, columnsOf(marks)...)
+	v.drawTicks(line, axis, 0, t, columnsOf(marks))
 	for _, e := range marks {
 		line.Rune(axis+e.column, 0, e.ink, e.glyph)
 	}
+	v.cursorTime(line, axis, 0, t)
 }
+
+// zoomAxis is the time axis of a zoomed panel's charts in a pane of a width.
+func (v view) zoomAxis(w int) plot.Timeline {
+	return plot.NewTimeline(v.edge, v.m.length, max(w-axisW-1-4, 4))
+}
+
+// zoomTimeline is that axis for the width of the whole zoomed panel.
+func (v view) zoomTimeline(w int) plot.Timeline {
+	if w >= zoomBeside {
+		w -= zoomNumbers(w) + 1
+	}
+	return v.zoomAxis(w)
+}
+
+// From zoomBeside columns on, numbers stand beside the charts of a zoomed panel; zoomNumbers is how wide they are then.
+const zoomBeside = 100
+
+func zoomNumbers(w int) int { return min(max(w*2/5, 40), 76) }
 
 func (v view) zoomChart(p grid.Pane, gr group, spec panel, index string, t plot.Timeline, axis int) {
 	if gr.heat != "" {
@@ -178,6 +198,7 @@ func (v view) zoomChart(p grid.Pane, gr group, spec panel, index string, t plot.
 		plot.Band(chart, top, low[0], high[0], theme.A)
 	}
 	plot.Lines(chart, top, series, seriesInks)
+	v.cursorLine(chart, t)
 	if plot.Peak(series...) != plot.Peak(series...) { // NaN: nothing at all
 		chart.Text(2, chart.H()/2, theme.Faint, grid.Cut("nothing in this window", chart.W()-3))
 	}

@@ -1,6 +1,7 @@
 package plot
 
 import (
+	"cmp"
 	"time"
 
 	"pitwall/ui/figure"
@@ -16,6 +17,8 @@ type Timeline struct {
 	End     time.Time
 	Step    time.Duration
 	Columns int
+	// Last is what stands right of the last column; empty means "now".
+	Last string
 }
 
 // calm is the least time between two moves of a chart.
@@ -52,7 +55,7 @@ var spans = []time.Duration{
 	time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 48 * time.Hour, 168 * time.Hour,
 }
 
-// Draw writes the ticks on line y of p, beginning at column x: how long ago, and "now" right of the last column. A tick
+// Draw writes the ticks on line y of p, beginning at column x: how long ago, and Last right of the last column. A tick
 // that would cover one of the taken columns is left out.
 func (t Timeline) Draw(p grid.Pane, x, y int, number, line theme.Ink, taken ...int) {
 	window := time.Duration(t.Columns) * t.Step
@@ -63,7 +66,7 @@ func (t Timeline) Draw(p grid.Pane, x, y int, number, line theme.Ink, taken ...i
 			break
 		}
 	}
-	p.Text(x+t.Columns, y, number, "now")
+	p.Text(x+t.Columns, y, number, cmp.Or(t.Last, "now"))
 	edge := x + t.Columns
 next:
 	for ago := every; ago <= window; ago += every {

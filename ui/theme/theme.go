@@ -76,6 +76,7 @@ type Theme struct {
 	fore   [end]ansi.Style
 	back   [end]color.Color
 	simple [end]string
+	looks  [end]look
 	dark   bool
 	flat   bool
 }
@@ -95,7 +96,7 @@ func New(o Options) *Theme {
 	t.flat = p.plain
 	for role := Plain; role < end; role++ {
 		s := p.style(role)
-		t.back[role] = s.fore
+		t.back[role], t.looks[role] = s.fore, s
 		st := ansi.Style{}
 		if s.bold {
 			st = st.Bold()

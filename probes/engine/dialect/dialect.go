@@ -3,18 +3,21 @@
 // In goes an expression that says engine:running; out comes one that says sum(vllm:num_requests_running{…}). A name stands
 // for a gauge, for a rate with the window $w inside it, or for buckets by le; never for a counter, because a rate over a
 // sum lies after a restart. Names are expanded in place when a question is asked and recorded nowhere, so an old session
-// is readable by a newer dialect. The same file says what else a probe has to know of an engine: how to recognise it, which
-// series show that it works, sleeps or has restarted, what its info series mean. This package evaluates nothing and opens
-// nothing.
+// is readable by a newer dialect. The same file says what else a probe has to know of an engine: how to recognise it and its
+// processes, which series show that it works, sleeps or has restarted, what its info series mean, which names it cannot
+// have and why. All names of all files together are the vocabulary: a word of it that a file does not define stays a word
+// without a value, with a reason. This package evaluates nothing and opens nothing.
 package dialect
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 //go:embed dialects/*.yaml
@@ -26,12 +29,27 @@ type Dialect struct {
 	Name string
 	// Title is how the engine writes itself: "vLLM".
 	Title string
-	// Detect lists the prefixes of metric names that tell this engine from others.
+	// Detect lists the prefixes of metric names that tell this engine from others, and Owner is what its list of models says
+	// in owned_by, for pages that have none of its metrics.
 	Detect []string
+	Owner  string
+	// Fallback marks the dialect of engines that no other file knows. There is one.
+	Fallback bool
 	// Paths are where the engine answers, relative to its URL.
 	Paths Paths
 	// Port is where the engine listens unless told otherwise.
 	Port int
+	// Patience is how long a page may take until that is a failure; zero leaves it to who asks.
+	Patience time.Duration
+	// Loading is what the server answers to everything while it loads, Dead which statuses of the health check mean that the
+	// engine behind the server is dead, NoPage what it answers in place of a page that it does not have.
+	Loading Loading
+	Dead    []int
+	NoPage  NoPage
+	// Process tells the engine's processes from others.
+	Process Process
+	// Documents are what the server tells of itself in JSON.
+	Documents []Document
 	// State is what shows how the engine is.
 	State State
 	// Info is what the labels of the engine's info series mean.
@@ -43,9 +61,65 @@ type Dialect struct {
 	// NoStats is the reason for a page without any of the engine's own metrics.
 	NoStats string
 
-	verified verified
-	names    []Name
-	byName   map[string]int
+	verified  verified
+	names     []Name
+	byName    map[string]int
+	absent    map[string]string
+	otherwise string
+}
+
+// Loading is how an answer says that the model is being loaded: its status, and a text in its body.
+type Loading struct {
+	Status int    `yaml:"status"`
+	Text   string `yaml:"text"`
+}
+
+// Is says whether an answer says so.
+func (l Loading) Is(status int, body []byte) bool {
+	return l.Status != 0 && status == l.Status && bytes.Contains(body, []byte(l.Text))
+}
+
+// NoPage is how a server answers that it has no page of metrics, and why that is so.
+type NoPage struct {
+	Status []int  `yaml:"status"`
+	Reason string `yaml:"reason"`
+}
+
+// Process tells an engine's processes from others.
+type Process struct {
+	// Commands start a server; what any of them starts is one.
+	Commands []Command `yaml:"commands"`
+	// Titles are what its processes call themselves after "PREFIX::", and the role that each has.
+	Titles map[string]string `yaml:"titles"`
+	// Port and Host are the flags that tell where it will listen, Socket one that says that it won't on TCP.
+	Port   string `yaml:"port"`
+	Host   string `yaml:"host"`
+	Socket string `yaml:"socket"`
+	// FanOut are flags with a number: above one, the server starts API servers and serves nothing itself.
+	FanOut []string `yaml:"fan_out"`
+	// Models is the flag of the directory that models are loaded into.
+	Models string `yaml:"models"`
+}
+
+// Command is a way to start a server: a program ("vllm serve"), or a Python module ("python -m vllm.entrypoints…").
+type Command struct {
+	Program string `yaml:"program"`
+	Module  string `yaml:"module"`
+	// First is the argument that must follow, if any.
+	First string `yaml:"first"`
+}
+
+// Document is a JSON answer of the server, and the facts in it.
+type Document struct {
+	Path  string         `yaml:"path"`
+	Facts []DocumentFact `yaml:"facts"`
+}
+
+// DocumentFact takes one value of a document as a fact. Nothing else of the document is looked at.
+type DocumentFact struct {
+	// Fact is the last part of the fact's path, At where the value stands: keys with dots between ("settings.n_ctx").
+	Fact string `yaml:"fact"`
+	At   string `yaml:"at"`
 }
 
 // Paths are the engine's endpoints. An empty one does not exist there.
@@ -66,6 +140,8 @@ type Name struct {
 	Unit string
 	// Help says what the number is, with its limits.
 	Help string
+	// Note is what a screen must say beside the number, in a few words: "counted when a request ends". Mostly empty.
+	Note string
 	// Expr is the template, with $sel and $w.
 	Expr string
 
@@ -78,8 +154,13 @@ type State struct {
 	// Running and Waiting are gauges: requests in work, requests in the queue.
 	Running Alternatives
 	Waiting Alternatives
-	// Progress are counters of which at least one moves while the engine works.
+	// Progress are counters of which at least one moves while the engine works, and Still is what it means if none does, in
+	// words. Without any of them on the page nothing is known of progress.
 	Progress []Alternatives
+	Still    string
+	// Copies are the labels of series that say the same thing once more (the ranks of one engine): of such series the
+	// greatest counts.
+	Copies []string
 	// Steps are histograms of step times in seconds; their highest moving bucket bounds the longest recent step.
 	Steps []Alternatives
 	// Start is a gauge that holds when the server process started, in Unix seconds.
@@ -153,8 +234,10 @@ type Flag struct {
 	// Flag is its name without dashes; Aliases are its other spellings.
 	Flag    string   `yaml:"flag"`
 	Aliases []string `yaml:"aliases"`
-	// Fact is the fact that it is the source of, empty if it is only listed among the flags.
+	// Fact is the fact that it is the source of, empty if it is only listed among the flags; Sole is true where nothing else
+	// tells that fact.
 	Fact string `yaml:"fact"`
+	Sole bool   `yaml:"sole"`
 	// Switch is true for a flag without a value.
 	Switch bool `yaml:"switch"`
 }
@@ -205,18 +288,6 @@ func Named(name string) (*Dialect, bool) {
 
 // All gives the embedded dialects, sorted by name.
 func All() []*Dialect { return slices.Clone(embedded()) }
-
-// Detected gives the embedded dialect whose prefixes match one of the metric names, false if none does.
-func Detected(metrics func(yield func(name string) bool)) (*Dialect, bool) {
-	for name := range metrics {
-		for _, d := range embedded() {
-			if d.Owns(name) {
-				return d, true
-			}
-		}
-	}
-	return nil, false
-}
 
 // Owns says whether a metric of that name is this engine's own.
 func (d *Dialect) Owns(metric string) bool {

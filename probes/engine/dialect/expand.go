@@ -35,8 +35,10 @@ func substitute(template, sel, window string) string {
 // Expand replaces each engine: name in a PromQL expression by its template in parentheses. sel is a list of label matchers
 // without braces and becomes $sel, in the templates and in expr; window becomes $w, and must be at least a millisecond.
 // Matchers that a name carries itself, engine:running{model_name="x"}, are added to sel for that name; offset and @ are
-// handed on to the selectors inside. Expressions without engine: names come back as they parse. Errors say what is wrong
-// in the words of who wrote expr.
+// handed on to the selectors inside. A word of the vocabulary that this engine has no template for (Absent) stays as a
+// selector of that name: no series has it, so it gives nothing, and the name stands in the expression for who looks for the
+// reason. Expressions without engine: names come back as they parse. Errors say what is wrong in the words of who wrote
+// expr.
 func (d *Dialect) Expand(expr, sel string, window time.Duration) (string, error) {
 	if window < time.Millisecond {
 		return "", fmt.Errorf("expanding %q: the window %v is below a millisecond", expr, window)
@@ -184,9 +186,22 @@ func engineNameOf(v *parser.VectorSelector) string {
 	return ""
 }
 
+// nothing is the selector of a name that no series has, with the scope's matchers and the selector's own.
+func (x *expansion) nothing(name string, v *parser.VectorSelector) (parser.Expr, error) {
+	sel := x.sel
+	if own := matcherText(v.LabelMatchers); own != "" {
+		sel = strings.Trim(sel+","+own, ",")
+	}
+	e, err := promql().ParseExpr(name + "{" + sel + "}")
+	if err != nil {
+		return nil, fmt.Errorf("%s of %s: %w", name, x.d, err)
+	}
+	return e, nil
+}
+
 func (x *expansion) rangeOverName(name, text string) error {
 	n, ok := x.d.Template(name)
-	if !ok {
+	if !ok && !x.d.lacks(name) {
 		return x.unknown(name)
 	}
 	hint := fmt.Sprintf("or max_over_time(%s[5m:1s]) for a statistic over time, never rate()", name)
@@ -207,6 +222,9 @@ func (x *expansion) name(v *parser.VectorSelector) (parser.Expr, error) {
 		return v, nil
 	}
 	n, ok := x.d.Template(name)
+	if !ok && x.d.lacks(name) {
+		return x.nothing(name, v)
+	}
 	if !ok {
 		return nil, x.unknown(name)
 	}

@@ -2,13 +2,16 @@ package dialect
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 )
@@ -63,6 +66,7 @@ type fileName struct {
 	Kind text `yaml:"kind"`
 	Unit text `yaml:"unit"`
 	Help text `yaml:"help"`
+	Note text `yaml:"note"`
 	Expr text `yaml:"expr"`
 }
 
@@ -75,6 +79,8 @@ type fileState struct {
 	Running  oneOrMore   `yaml:"running"`
 	Waiting  oneOrMore   `yaml:"waiting"`
 	Progress []oneOrMore `yaml:"progress"`
+	Still    string      `yaml:"still"`
+	Copies   []string    `yaml:"copies"`
 	Steps    []oneOrMore `yaml:"steps"`
 	Start    string      `yaml:"start"`
 	Sleep    Sleep       `yaml:"sleep"`
@@ -82,19 +88,31 @@ type fileState struct {
 	Note     Note        `yaml:"note"`
 }
 
+// file is the form of a dialect's file. Only name, paths.metrics, detect and names must be there; what a key means stands at
+// the field of Dialect that has its name.
 type file struct {
-	Name     text       `yaml:"name"`
-	Title    string     `yaml:"title"`
-	Verified verified   `yaml:"verified"`
-	Detect   []string   `yaml:"detect"`
-	Port     int        `yaml:"port"`
-	Paths    Paths      `yaml:"paths"`
-	State    fileState  `yaml:"state"`
-	Info     []fileInfo `yaml:"info"`
-	Flags    []Flag     `yaml:"flags"`
-	NoStats  string     `yaml:"no_stats"`
-	Expect   []Expect   `yaml:"expect"`
-	Names    []fileName `yaml:"names"`
+	Name      text            `yaml:"name"`
+	Title     string          `yaml:"title"`
+	Verified  verified        `yaml:"verified"`
+	Detect    []string        `yaml:"detect"`
+	Owner     string          `yaml:"owner"`
+	Fallback  bool            `yaml:"fallback"`
+	Port      int             `yaml:"port"`
+	Paths     Paths           `yaml:"paths"`
+	Patience  text            `yaml:"patience"`
+	Loading   Loading         `yaml:"loading"`
+	Dead      []int           `yaml:"dead"`
+	NoPage    NoPage          `yaml:"no_page"`
+	Process   Process         `yaml:"process"`
+	Documents []Document      `yaml:"documents"`
+	State     fileState       `yaml:"state"`
+	Info      []fileInfo      `yaml:"info"`
+	Flags     []Flag          `yaml:"flags"`
+	NoStats   string          `yaml:"no_stats"`
+	Expect    []Expect        `yaml:"expect"`
+	Absent    map[string]text `yaml:"absent"`
+	Otherwise string          `yaml:"otherwise"`
+	Names     []fileName      `yaml:"names"`
 }
 
 var (
@@ -102,6 +120,8 @@ var (
 	// engineName is what a name of a template looks like; the prefix keeps it apart from every exporter's metrics.
 	engineName = regexp.MustCompile(`^engine:[a-z][a-z0-9_]*$`)
 	dialectRE  = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+	pathRE     = regexp.MustCompile(`^/[A-Za-z0-9_./-]*$`)
+	factRE     = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 )
 
 // Parse reads a dialect's file; name is only used in errors. Unknown keys are errors, and so is a template that does not
@@ -119,10 +139,12 @@ func Parse(name string, data []byte) (*Dialect, error) {
 	}
 	d := &Dialect{
 		Name: f.Name.s, Title: f.Title, Detect: f.Detect, Paths: f.Paths, Port: f.Port, Flags: f.Flags,
-		Expect: f.Expect, NoStats: f.NoStats, verified: f.Verified, byName: map[string]int{},
+		Expect: f.Expect, NoStats: f.NoStats, verified: f.Verified, byName: map[string]int{}, absent: map[string]string{},
+		Owner: f.Owner, Fallback: f.Fallback, Loading: f.Loading, Dead: f.Dead, NoPage: f.NoPage, Process: f.Process,
+		Documents: f.Documents, otherwise: f.Otherwise,
 		State: State{
 			Running: Alternatives(f.State.Running), Waiting: Alternatives(f.State.Waiting), Start: f.State.Start,
-			Sleep: f.State.Sleep, Model: f.State.Model, Note: f.State.Note,
+			Sleep: f.State.Sleep, Model: f.State.Model, Note: f.State.Note, Still: f.State.Still, Copies: f.State.Copies,
 		},
 	}
 	for _, p := range f.State.Progress {
@@ -141,14 +163,19 @@ func Parse(name string, data []byte) (*Dialect, error) {
 	if !dialectRE.MatchString(d.Name) {
 		fail(f.Name.line, "name", "%q is not a short name of small letters", d.Name)
 	}
-	if len(d.Detect) == 0 || slices.Contains(d.Detect, "") {
+	if !d.Fallback && len(d.Detect) == 0 || slices.Contains(d.Detect, "") {
 		fail(1, "detect", "no prefix of metric names given")
 	}
-	if d.Paths.Metrics == "" {
-		fail(1, "paths.metrics", "missing")
-	}
-	if len(f.Names) == 0 {
+	checkPaths(f, fail)
+	if len(f.Names) == 0 && !d.Fallback {
 		fail(1, "names", "missing")
+	}
+	if f.Patience.s != "" {
+		p, err := model.ParseDuration(f.Patience.s)
+		if err != nil || p == 0 {
+			fail(f.Patience.line, "patience", "%q is not a time such as 30s", f.Patience.s)
+		}
+		d.Patience = time.Duration(p)
 	}
 	for i, n := range f.Names {
 		key := fmt.Sprintf("names[%d]", i)
@@ -170,7 +197,7 @@ func Parse(name string, data []byte) (*Dialect, error) {
 		if n.Help.s == "" {
 			fail(line, key+".help", "missing")
 		}
-		nm := Name{Name: n.Name.s, Kind: n.Kind.s, Unit: n.Unit.s, Help: strings.TrimSpace(n.Help.s),
+		nm := Name{Name: n.Name.s, Kind: n.Kind.s, Unit: n.Unit.s, Help: strings.TrimSpace(n.Help.s), Note: strings.TrimSpace(n.Note.s),
 			Expr: strings.TrimSpace(n.Expr.s), line: n.Expr.line}
 		if !slices.Contains([]string{KindGauge, KindRate, KindBuckets}, nm.Kind) {
 			fail(max(n.Kind.line, line), key+".kind", "%q is none of gauge, rate, buckets", nm.Kind)
@@ -183,10 +210,54 @@ func Parse(name string, data []byte) (*Dialect, error) {
 		d.byName[nm.Name] = len(d.names)
 		d.names = append(d.names, nm)
 	}
+	for name, why := range f.Absent {
+		key := "absent[" + name + "]"
+		switch _, there := d.byName[name]; {
+		case !engineName.MatchString(name):
+			fail(why.line, key, "%q does not look like engine:word", name)
+		case there:
+			fail(why.line, key, "it is among the names too")
+		case strings.TrimSpace(why.s) == "":
+			fail(why.line, key, "no reason given")
+		default:
+			d.absent[name] = strings.TrimSpace(why.s)
+		}
+	}
 	if len(errs) > 0 {
+		// The absent ones come out of a map; the report must not depend on its order.
+		slices.SortStableFunc(errs, func(a, b error) int {
+			return cmp.Compare(a.(*SyntaxError).Line, b.(*SyntaxError).Line)
+		})
 		return nil, errors.Join(errs...)
 	}
 	return d, nil
+}
+
+// checkPaths looks at everything that is asked for over HTTP: it goes into requests to somebody's server.
+func checkPaths(f file, fail func(line int, key, format string, args ...any)) {
+	if f.Paths.Metrics == "" {
+		fail(1, "paths.metrics", "missing")
+	}
+	for key, p := range map[string]string{"metrics": f.Paths.Metrics, "health": f.Paths.Health, "version": f.Paths.Version, "models": f.Paths.Models} {
+		if p != "" && !pathRE.MatchString(p) {
+			fail(1, "paths."+key, "%q is not a path such as /metrics", p)
+		}
+	}
+	for i, doc := range f.Documents {
+		if !pathRE.MatchString(doc.Path) {
+			fail(1, fmt.Sprintf("documents[%d].path", i), "%q is not a path such as /props", doc.Path)
+		}
+		for _, fact := range doc.Facts {
+			if !factRE.MatchString(fact.Fact) || fact.At == "" {
+				fail(1, fmt.Sprintf("documents[%d].facts", i), "a fact needs a name of small letters and a place (at); this one has %q and %q", fact.Fact, fact.At)
+			}
+		}
+	}
+	for i, c := range f.Process.Commands {
+		if (c.Program == "") == (c.Module == "") {
+			fail(1, fmt.Sprintf("process.commands[%d]", i), "either a program or a module")
+		}
+	}
 }
 
 // The kinds of a name.

@@ -1,0 +1,137 @@
+package live
+
+import (
+	"time"
+
+	"pitwall/ui/grid"
+	"pitwall/ui/plot"
+	"pitwall/ui/theme"
+)
+
+// cursorLine draws the cursor and the marked times through a chart, over the data.
+func (v view) cursorLine(chart grid.Pane, t plot.Timeline) {
+	for _, l := range v.linesAcross() {
+		c, ok := columnOf(t, l.at)
+		if !ok {
+			continue
+		}
+		for y := range chart.H() {
+			// What is under the line keeps its colour as the background, so that the level can still be read.
+			r, ink := chart.At(c, y)
+			if r == '█' || r == '▓' || r == '▒' {
+				chart.Rune(c, y, l.ink.On(ink), l.glyph)
+				continue
+			}
+			chart.Rune(c, y, l.ink, l.glyph)
+		}
+	}
+}
+
+// cursorTime writes the moments of the lines on the time axis, the cursor's with its seconds.
+func (v view) cursorTime(p grid.Pane, x, y int, t plot.Timeline) {
+	for _, l := range v.linesAcross() {
+		c, ok := columnOf(t, l.at)
+		if !ok || l.name == "" {
+			continue
+		}
+		text := l.name
+		at := min(max(c-len(text)/2, 0), max(t.Columns-len(text), 0))
+		p.Text(x+at, y, l.badge, text)
+	}
+}
+
+// lineAcross is a moment that all charts show.
+type lineAcross struct {
+	at    time.Time
+	name  string
+	glyph rune
+	ink   theme.Ink
+	badge theme.Ink
+}
+
+// linesAcross gives the lines, the cursor last: it is on top.
+func (v view) linesAcross() []lineAcross {
+	var out []lineAcross
+	for i, k := range v.m.marks {
+		out = append(out, lineAcross{at: k.at, name: string(rune('A' + i)), glyph: '╎', ink: theme.Info, badge: theme.Badge})
+	}
+	if !v.line.IsZero() {
+		out = append(out, lineAcross{at: v.line, name: v.line.Local().Format("15:04:05"), glyph: '│', ink: theme.Key, badge: theme.Selected})
+	}
+	return out
+}
+
+// columnOf is the column of a moment. A moment that ends a span belongs to its last column.
+func columnOf(t plot.Timeline, at time.Time) (int, bool) {
+	if at.Equal(t.End) {
+		return t.Columns - 1, true
+	}
+	return t.Column(at)
+}
+
+// mostName heads the column of the greatest values. With the cursor in the past they are those of the charts up to it.
+func (v view) mostName() string {
+	if v.m.cursor.mode == frozen {
+		return " max to cursor "
+	}
+	return " max " + v.m.windowName() + " "
+}
+
+// drawTicks writes the ticks of a time axis: how long ago while the screen is live, else times of day.
+func (v view) drawTicks(p grid.Pane, x, y int, t plot.Timeline, taken []int) {
+	if v.m.cursor.mode == live {
+		t.Draw(p, x, y, theme.Faint, theme.Border, taken...)
+		return
+	}
+	window := time.Duration(t.Columns) * t.Step
+	every, layout := tickSpans[len(tickSpans)-1], "15:04"
+	for _, s := range tickSpans {
+		if int(s/t.Step) >= 11 || s >= window {
+			every = s
+			break
+		}
+	}
+	switch {
+	case every < time.Minute:
+		layout = "15:04:05"
+	case every >= 24*time.Hour:
+		layout = "Jan _2"
+	}
+	edge := 0
+next:
+	for at := nextRound(t.Begin(), every); at.Before(t.End); at = nextRound(at.Add(time.Second), every) {
+		c, ok := t.Column(at)
+		if !ok {
+			continue
+		}
+		text := at.Local().Format(layout)
+		from := c - len(text)/2
+		if from < edge || from+len(text) > t.Columns {
+			continue
+		}
+		for _, taken := range taken {
+			if taken >= from && taken < from+len(text) {
+				continue next
+			}
+		}
+		p.Text(x+from, y, theme.Faint, text)
+		edge = from + len(text) + 1
+	}
+}
+
+// tickSpans are the distances that ticks may have.
+var tickSpans = []time.Duration{
+	5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
+	time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour,
+}
+
+// nextRound gives the first moment from at on that is a whole multiple of every on the local clock.
+func nextRound(at time.Time, every time.Duration) time.Time {
+	_, zone := at.Local().Zone()
+	shift := time.Duration(zone) * time.Second
+	round := at.Add(shift).Truncate(every)
+	if round.Before(at.Add(shift)) {
+		round = round.Add(every)
+	}
+	return round.Add(-shift)
+}

@@ -1,0 +1,193 @@
+package panel
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pitwall/ui/figure"
+)
+
+// unit is how numbers of one kind are written.
+type unit struct {
+	name string
+	// text writes a value with its unit; axis writes a tick of an axis with that top, in few cells.
+	text func(float64) string
+	axis func(v, top float64) string
+	// grafana are the names that a Grafana board uses for it.
+	grafana []string
+}
+
+// after writes numbers with a word behind them.
+func after(format func(float64) string, word string) func(float64) string {
+	return func(v float64) string { return format(v) + word }
+}
+
+// scaledSeconds writes a number of parts of a second as seconds are written.
+func scaledSeconds(by float64) func(float64) string {
+	return func(v float64) string { return figure.Seconds(v * by) }
+}
+
+func axisScaled(by float64) func(v, top float64) string {
+	return func(v, top float64) string { return axisSeconds(v*by, top*by) }
+}
+
+// axisSeconds writes a tick of a time axis, all of one axis in one unit.
+func axisSeconds(v, top float64) string {
+	switch {
+	case v == 0:
+		return "0"
+	case math.Abs(top) < 0.0005:
+		return figure.Short(v*1e6) + "us"
+	case math.Abs(top) < 1:
+		return figure.Short(v*1000) + "ms"
+	case math.Abs(top) >= 600:
+		return figure.Ago(time.Duration(v * float64(time.Second)))
+	}
+	return figure.Short(v) + "s"
+}
+
+func tick(format func(float64) string) func(v, top float64) string {
+	return func(v, _ float64) string { return strings.ReplaceAll(format(v), " ", "") }
+}
+
+func short(v, _ float64) string { return figure.Short(v) }
+
+// units are those with a way of writing of their own; every other word is written behind the number.
+func units() []unit {
+	whole := func(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }
+	bits := func(v float64) string {
+		return strings.Replace(strings.Replace(figure.ByteRate(v), "B/s", "bit/s", 1), "kbit", "kbit", 1)
+	}
+	binRate := func(v float64) string { return figure.Bytes(v) + "/s" }
+	return []unit{
+		{"s", figure.Seconds, axisSeconds, []string{"s", "dtdurations"}},
+		{"ms", scaledSeconds(1e-3), axisScaled(1e-3), []string{"ms", "dtdurationms"}},
+		{"us", scaledSeconds(1e-6), axisScaled(1e-6), []string{"µs", "us"}},
+		{"ns", scaledSeconds(1e-9), axisScaled(1e-9), []string{"ns"}},
+		{"minutes", scaledSeconds(60), axisScaled(60), []string{"m"}},
+		{"hours", scaledSeconds(3600), axisScaled(3600), []string{"h"}},
+		{"ratio", figure.Percent, tick(figure.Percent), []string{"percentunit"}},
+		{"percent", func(v float64) string { return figure.Percent(v / 100) }, func(v, _ float64) string { return figure.Short(v) + "%" }, []string{"percent", "humidity"}},
+		{"bytes", figure.Bytes, tick(figure.Bytes), []string{"bytes", "decbytes"}},
+		{"KiB", func(v float64) string { return figure.Bytes(v * (1 << 10)) }, func(v, _ float64) string { return tick(figure.Bytes)(v*(1<<10), 0) }, []string{"kbytes", "deckbytes"}},
+		{"MiB", func(v float64) string { return figure.Bytes(v * (1 << 20)) }, func(v, _ float64) string { return tick(figure.Bytes)(v*(1<<20), 0) }, []string{"mbytes", "decmbytes"}},
+		{"GiB", func(v float64) string { return figure.Bytes(v * (1 << 30)) }, func(v, _ float64) string { return tick(figure.Bytes)(v*(1<<30), 0) }, []string{"gbytes", "decgbytes"}},
+		{"bytes/s", figure.ByteRate, func(v, _ float64) string { return strings.TrimSuffix(tick(figure.ByteRate)(v, 0), "/s") }, []string{"Bps", "decBps"}},
+		{"bits/s", bits, func(v, _ float64) string { return strings.TrimSuffix(tick(bits)(v, 0), "it/s") }, []string{"bps", "binbps"}},
+		{"bytes/s binary", binRate, func(v, _ float64) string { return tick(figure.Bytes)(v, 0) }, []string{"binBps"}},
+		{"requests", figure.Count, short, nil},
+		{"requests/s", after(figure.Rate, " /s"), short, []string{"reqps", "req/s", "rps"}},
+		{"tokens", figure.Count, short, nil},
+		{"tokens/s", after(figure.Count, " tok/s"), short, []string{"tps", "tok/s", "tokens/sec", "tokens/s", "tokens/sec (tps)"}},
+		{"/s", after(figure.Rate, " /s"), short, []string{"ops", "cps", "wps", "iops", "eps", "rowsps", "mps"}},
+		{"W", after(whole, " W"), func(v, _ float64) string { return figure.Short(v) + "W" }, []string{"watt"}},
+		{"J", after(figure.Count, " J"), short, []string{"joule"}},
+		{"°C", after(whole, " °C"), func(v, _ float64) string { return figure.Short(v) + "°" }, []string{"celsius"}},
+		{"MHz", after(figure.Whole, " MHz"), short, []string{"mhz"}},
+		{"Hz", func(v float64) string { return hertz(v) }, func(v, _ float64) string { return tick(hertz)(v, 0) }, []string{"hertz", "hz", "rothz"}},
+		{"time", moment, func(v, _ float64) string { return moment(v) }, []string{"dateTimeAsIso", "dateTimeFromNow", "dateTimeAsIsoNoDateIfToday", "dateTimeAsLocal"}},
+		{"yes/no", func(v float64) string {
+			if v != 0 {
+				return "yes"
+			}
+			return "no"
+		}, short, []string{"bool", "bool_yes_no", "bool_on_off"}},
+		{"none", figure.Count, short, []string{"none", "short", "", "sishort", "locale", "string"}},
+	}
+}
+
+func hertz(v float64) string {
+	if math.Abs(v) >= 1e9 {
+		return strconv.FormatFloat(v/1e9, 'f', 2, 64) + " GHz"
+	}
+	if math.Abs(v) >= 1e6 {
+		return figure.Whole(v/1e6) + " MHz"
+	}
+	return figure.Short(v) + " Hz"
+}
+
+// moment writes Unix seconds as a time.
+func moment(v float64) string {
+	if math.IsNaN(v) || math.Abs(v) > 1e11 {
+		return figure.Absent
+	}
+	return time.Unix(int64(v), 0).UTC().Format("2006-01-02 15:04")
+}
+
+// Units lists the units with a way of writing of their own. Any other word may be a unit too.
+func Units() []string {
+	var out []string
+	for _, u := range units() {
+		out = append(out, u.name)
+	}
+	return out
+}
+
+// unitOf gives how a unit is written.
+func unitOf(name string) unit {
+	for _, u := range units() {
+		if u.name == name {
+			return u
+		}
+	}
+	if name == "" {
+		return unit{name: "", text: figure.Count, axis: short}
+	}
+	return unit{name: name, text: after(figure.Count, " "+name), axis: short}
+}
+
+// Text writes a value in a unit: 21 ms, 61 %, 1,204 tok/s. NaN is written as absent.
+func Text(unitName string, v float64) string {
+	if math.IsNaN(v) {
+		return figure.Absent
+	}
+	return unitOf(unitName).text(v)
+}
+
+// Tick writes a tick of an axis that ends at top.
+func Tick(unitName string, v, top float64) string { return unitOf(unitName).axis(v, top) }
+
+// unitFrom gives the unit that a Grafana board calls name; "" and false if there is none like it.
+func unitFrom(grafana string) (string, bool) {
+	for _, u := range units() {
+		if slices.Contains(u.grafana, grafana) {
+			return u.name, true
+		}
+	}
+	// Units of one's own: "suffix:tok/s", "prefix:$", "si:W".
+	for _, p := range []string{"suffix:", "si:"} {
+		if s, ok := strings.CutPrefix(grafana, p); ok {
+			return strings.TrimSpace(s), true
+		}
+	}
+	return "", false
+}
+
+// unitDoubt says what is odd about a unit, "" if nothing is.
+func unitDoubt(name string) string {
+	all := Units()
+	if name == "" || slices.Contains(all, name) {
+		return ""
+	}
+	if len([]rune(name)) > 20 {
+		return "the unit is longer than 20 characters"
+	}
+	for _, u := range units() {
+		if slices.Contains(u.grafana, name) {
+			return "written " + u.name + " here; as it stands it is only a word behind the number"
+		}
+	}
+	switch name {
+	case "seconds", "sec", "second":
+		return "did you mean s? As it stands it is only a word behind the number"
+	case "%":
+		return "percent is for 0 to 100, ratio for 0 to 1; as it stands it is only a word behind the number"
+	}
+	if near := nearest(name, slices.DeleteFunc(all, func(u string) bool { return len(u) < 4 })); near != "" && len(name) > 3 {
+		return "did you mean " + near + "? As it stands it is only a word behind the number"
+	}
+	return ""
+}
