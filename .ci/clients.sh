@@ -3,7 +3,7 @@
 # The caller sets url, model and work (a directory). Every loop ends by itself: after 100 requests per client, and each
 # request after five minutes.
 #
-#   load_starts [CLIENTS]   start that many clients ($PITWALL_CI_CLIENTS, else 6)
+#   load_starts [CLIENTS]   start that many clients ($PITWALL_CI_CLIENTS, else 6), who want $PITWALL_CI_TOKENS tokens (48) each time
 #   load_ends               let them finish their requests; $work/client.N then has a line per request: status, prompt and
 #                           output tokens as the server counted them in the answer
 #   metrics FILE            keep a /metrics page
@@ -25,7 +25,7 @@ client() {
   for i in $(seq 100); do
     if [ ! -d "$work" ] || [ -e "$work/stop" ]; then break; fi
     curl -sS -m 300 -o "$work/reply.$1" -w '%{http_code}' "$url/v1/completions" -H 'Content-Type: application/json' -d "{
-      \"model\": \"$model\", \"prompt\": \"$prompt Client $1, lap $i:\", \"max_tokens\": 48, \"ignore_eos\": true, \"temperature\": 0}" >"$work/code.$1"
+      \"model\": \"$model\", \"prompt\": \"$prompt Client $1, lap $i:\", \"max_tokens\": ${PITWALL_CI_TOKENS:-48}, \"ignore_eos\": true, \"temperature\": 0}" >"$work/code.$1"
     python3 -c '
 import json, sys
 usage = json.load(open(sys.argv[2])).get("usage", {})

@@ -3,23 +3,20 @@ package sessions
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 
-	"github.com/prometheus/prometheus/model/labels"
 	sqlitelib "modernc.org/sqlite/lib"
-
-	"pitwall/probes"
 )
 
 // archive is the reading side of a session's file.
 type archive struct {
 	db    *sql.DB
 	cache blockCache
+	cut   string // what is wrong with the file as a whole, in words
 }
 
 // openArchive opens a session's file read-only and checks that it is one.
@@ -48,6 +45,7 @@ func openArchive(path string) (*archive, error) {
 		}
 		return db, nil
 	}
+	cut := ""
 	db, err := open("")
 	if c := sqliteCode(err); c == sqlitelib.SQLITE_CANTOPEN || c == sqlitelib.SQLITE_READONLY {
 		// A file in WAL mode on a read-only disk: SQLite can't make its -shm there. Without a -wal nothing is lost.
@@ -62,6 +60,7 @@ func openArchive(path string) (*archive, error) {
 		if db, err = open("&_pragma=" + url.QueryEscape("writable_schema(1)")); err != nil {
 			err = fmt.Errorf("its first page is damaged, and without it nothing can be found: %w", err)
 		}
+		cut = "damaged: the file was cut short"
 	}
 	if sqliteCode(err) == sqlitelib.SQLITE_NOTADB {
 		err = fmt.Errorf("%w: it is no SQLite database", ErrNotSession)
@@ -69,7 +68,7 @@ func openArchive(path string) (*archive, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening session %s: %w", path, err)
 	}
-	return &archive{db: db, cache: newBlockCache()}, nil
+	return &archive{db: db, cache: newBlockCache(), cut: cut}, nil
 }
 
 // looksLikeSession says in words why a path can't be a session, where SQLite would only say that it can't open it.
@@ -171,51 +170,50 @@ func (a *archive) chunks(ctx context.Context, name uint32, mint, maxt, floor int
 			return nil, nil
 		}
 	}
-	take := func(key, crc int64, data []byte) {
+	rows, damaged, err := a.blocks(ctx, name, from, to)
+	if isDamage(err) { // a page of the file is bad: what is on the others is found block by block
+		rows, damaged = nil, nil
+		for b := from; b <= to; b += blockSpan {
+			one, bad, err := a.blocks(ctx, name, b, b)
+			switch {
+			case isDamage(err):
+				bad = []wound{blockWound(b, err)}
+			case err != nil:
+				return nil, err
+			}
+			rows, damaged = append(rows, one...), append(damaged, bad...)
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	for _, parts := range rows {
+		add(parts)
+	}
+	return damaged, nil
+}
+
+// blocks gives the rows of a name whose blocks begin in [from, to].
+func (a *archive) blocks(ctx context.Context, name uint32, from, to int64) (out [][]seriesChunks, damaged []wound, err error) {
+	err = eachBlock(ctx, a.db, blockKey(name, from), blockKey(name, to), func(key, crc int64, data []byte) {
 		block := (key & 0xffffffff) * blockSpan
 		parts, err := decodeBlock(block, data)
 		if err == nil && checksum(data) != crc {
 			err = errChecksum
 		}
 		if err != nil {
-			damaged = append(damaged, blockWound(name, block, err))
+			damaged = append(damaged, blockWound(block, err))
 			return
 		}
 		a.cache.put(key, parts, len(data))
-		add(parts)
-	}
-	err = eachBlock(ctx, a.db, blockKey(name, from), blockKey(name, to), take)
-	if !isDamage(err) {
-		return damaged, err
-	}
-	// A page of the file is bad: what is on the others is found block by block.
-	damaged = nil
-	for b := from; b <= to; b += blockSpan {
-		key := blockKey(name, b)
-		before := len(damaged)
-		fresh := map[uint32][]chunk{}
-		var one []seriesChunks
-		if err := eachBlock(ctx, a.db, key, key, func(_, crc int64, data []byte) {
-			var err error
-			if one, err = decodeBlock(b, data); err == nil && checksum(data) != crc {
-				err = errChecksum
-			}
-			if err != nil {
-				damaged = append(damaged, blockWound(name, b, err))
-				one = nil
-			}
-		}); isDamage(err) {
-			damaged = append(damaged[:before], blockWound(name, b, err))
-		} else if err != nil {
-			return damaged, err
-		}
-		clear(fresh)
-		add(one)
-	}
-	return damaged, nil
+		out = append(out, parts)
+	})
+	return out, damaged, err
 }
 
-var errChecksum = errors.New("checksum differs")
+var (
+	errChecksum   = errors.New("checksum differs")
+	errUnreadable = errors.New("its page of the file is bad")
+)
 
 func eachBlock(ctx context.Context, db *sql.DB, from, to int64, row func(key, crc int64, data []byte)) error {
 	rows, err := db.QueryContext(ctx, "SELECT key, crc, data FROM blocks WHERE key>=? AND key<=? ORDER BY key", from, to)

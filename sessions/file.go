@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -65,12 +66,15 @@ func blockKey(name uint32, block int64) int64 { return int64(name)<<32 | block/b
 
 // writer is the one connection of the recorder that writes a session's file.
 type writer struct {
-	path string
-	db   *sql.DB
+	path  string
+	db    *sql.DB
+	file  os.FileInfo // the file when it was opened
+	short int         // how often in a row it looked cut short
 
-	own     map[int64]bool // events that this writer inserted, by seq, since foreign was last asked
-	events  int64          // events up to this seq have been looked at
-	changes int64          // SQLite's data_version: another value means that another process wrote
+	meta    map[string]string // what is in the file, for its checksum
+	own     map[int64]bool    // events that this writer inserted, by seq, since foreign was last asked
+	events  int64             // events up to this seq have been looked at
+	changes int64             // SQLite's data_version: another value means that another process wrote
 }
 
 // createFile makes a new, empty session file, readable by its owner only.
@@ -109,7 +113,15 @@ func openWriter(path string) (*writer, error) {
 		db.Close()
 		return nil, fmt.Errorf("opening session %s for writing: %w", path, err)
 	}
-	w := &writer{path: path, db: db, own: map[int64]bool{}}
+	st, err := os.Stat(path)
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("opening session %s for writing: %w", path, err)
+	}
+	w := &writer{path: path, db: db, file: st, own: map[int64]bool{}, meta: map[string]string{}}
+	if m, err := metaOf(db); err == nil { // else the file has just been made
+		w.meta = m
+	}
 	// A new file has no table yet, and then nobody can have written events.
 	db.QueryRow("SELECT coalesce(max(seq),0) FROM events").Scan(&w.events) //nolint:errcheck // see above
 	if err := db.QueryRow("PRAGMA data_version").Scan(&w.changes); err != nil {
@@ -157,8 +169,13 @@ func (w *writer) commit(ctx context.Context, b *batch) error {
 			_, err = tx.ExecContext(ctx, q, args...)
 		}
 	}
-	for _, k := range sortedKeys(b.meta) {
-		run("INSERT OR REPLACE INTO meta VALUES(?,?)", k, b.meta[k])
+	meta := maps.Clone(w.meta)
+	if len(b.meta) > 0 {
+		maps.Copy(meta, b.meta)
+		for _, k := range sortedKeys(b.meta) {
+			run("INSERT OR REPLACE INTO meta VALUES(?,?)", k, b.meta[k])
+		}
+		run("INSERT OR REPLACE INTO meta VALUES(?,?)", metaSum, sumOf(meta))
 	}
 	for _, n := range b.names {
 		run("INSERT OR REPLACE INTO names VALUES(?,?,?,?,?)", n.id, n.name, n.typ, n.help, n.unit)
@@ -211,6 +228,7 @@ func (w *writer) commit(ctx context.Context, b *batch) error {
 	if err != nil {
 		return fmt.Errorf("writing session: %w", err)
 	}
+	w.meta = meta
 	for _, seq := range own {
 		w.own[seq] = true
 	}
@@ -299,14 +317,41 @@ func isBusy(err error) bool {
 }
 
 // troubleOf says in words why a session can't be written.
-func troubleOf(err error) string {
+func (r *Recorder) troubleOf(err error) string {
+	if isFull(err) {
+		return r.fullText()
+	}
 	switch sqliteCode(err) {
 	case sqlitelib.SQLITE_FULL:
-		return "disk full"
+		return r.fullText()
 	case sqlitelib.SQLITE_READONLY:
 		return "the sessions directory is read-only"
 	case sqlitelib.SQLITE_IOERR:
+		if free, errFree := r.opt.disks.free(r.path); errFree == nil && free < 64<<10 { // it can't make its files beside the session
+			return r.fullText()
+		}
 		return "the disk gives errors: " + err.Error()
 	}
 	return err.Error()
+}
+
+func (r *Recorder) fullText() string {
+	r.mu.Lock()
+	n := r.pending.bytes()
+	r.mu.Unlock()
+	return r.opt.disks.fullText(r.path, n)
+}
+
+// bytes is about how much a batch will take on the disk.
+func (b *batch) bytes() (n int) {
+	for _, r := range b.rows {
+		n += len(r.data)
+	}
+	for _, r := range b.blocks {
+		n += len(r.data)
+	}
+	for _, s := range b.series {
+		n += s.lset.ByteSize()
+	}
+	return n
 }

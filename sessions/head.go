@@ -156,7 +156,9 @@ func (h *head) cut(t int64) bool {
 	had := h.block != 0
 	if had {
 		for _, s := range h.series {
-			s.finish()
+			if s != nil {
+				s.finish()
+			}
 		}
 	} else {
 		h.floor = b
@@ -171,6 +173,9 @@ func (h *head) forget(floor int64) {
 		return
 	}
 	for _, s := range h.series {
+		if s == nil {
+			continue
+		}
 		i := 0
 		for i < len(s.done) && s.done[i].block < floor {
 			i++

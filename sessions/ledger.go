@@ -92,14 +92,7 @@ func (l *ledger) put(n note) {
 	} else {
 		l.now[n.kind][n.path] = n
 	}
-	i := sort.Search(len(l.notes), func(i int) bool { return l.notes[i].t >= n.t })
-	for ; i < len(l.notes) && l.notes[i].t == n.t; i++ {
-		if l.notes[i].kind == n.kind && l.notes[i].path == n.path {
-			l.notes[i] = n
-			return
-		}
-	}
-	l.notes = slices.Insert(l.notes, i, n)
+	l.insertLocked(n)
 }
 
 // at gives what held at t.
@@ -129,9 +122,36 @@ func (l *ledger) at(kind byte, t int64) map[string]string {
 	return out
 }
 
+// insertLocked adds a note about the past, which changes nothing of what holds now. The caller holds mu.
+func (l *ledger) insertLocked(n note) {
+	i := sort.Search(len(l.notes), func(i int) bool { return l.notes[i].t >= n.t })
+	for ; i < len(l.notes) && l.notes[i].t == n.t; i++ {
+		if l.notes[i].kind == n.kind && l.notes[i].path == n.path {
+			l.notes[i] = n
+			return
+		}
+	}
+	l.notes = slices.Insert(l.notes, i, n)
+}
+
+// heldLocked gives the value of one path at t. The caller holds mu.
+func (l *ledger) heldLocked(kind byte, path string, t int64) string {
+	i := sort.Search(len(l.notes), func(i int) bool { return l.notes[i].t > t })
+	for i--; i >= 0; i-- {
+		if n := l.notes[i]; n.kind == kind && n.path == path {
+			return n.value
+		}
+	}
+	return ""
+}
+
 func (l *ledger) addEvent(e probes.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.addEventLocked(e)
+}
+
+func (l *ledger) addEventLocked(e probes.Event) {
 	e.Attrs = maps.Clone(e.Attrs)
 	i := sort.Search(len(l.events), func(i int) bool { return l.events[i].Time.After(e.Time) })
 	l.events = slices.Insert(l.events, i, e)

@@ -10,13 +10,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // DefaultDir is where sessions are kept unless told otherwise: pitwall/sessions under $XDG_DATA_HOME or ~/.local/share.
 // When that lies on a network file system it is a directory of the user's own under /var/tmp, because SQLite's journal is
 // not safe there; why then says so.
-func DefaultDir() (dir, why string, err error) {
+func DefaultDir() (dir, why string, err error) { return defaultDir(kernelDisks()) }
+
+func defaultDir(d *disks) (dir, why string, err error) {
 	base := os.Getenv("XDG_DATA_HOME")
 	if base == "" || !filepath.IsAbs(base) { // the XDG specification: a relative path is to be ignored
 		home, err := os.UserHomeDir()
@@ -26,11 +29,20 @@ func DefaultDir() (dir, why string, err error) {
 		base = filepath.Join(home, ".local", "share")
 	}
 	dir = filepath.Join(base, "pitwall", "sessions")
-	if fs := networkFS(dir); fs != "" {
-		local := filepath.Join("/var/tmp", "pitwall-"+strconv.Itoa(os.Getuid()), "sessions")
-		return local, fmt.Sprintf("%s is on %s, where a live session is not safe", dir, fs), nil
+	if fs := d.network(dir); fs != "" {
+		own := filepath.Join("/var/tmp", "pitwall-"+strconv.Itoa(os.Getuid()))
+		if st, err := os.Lstat(own); err == nil && (!st.IsDir() || !ownedByUs(st)) {
+			return "", "", fmt.Errorf("%s is on %s, where a live session is not safe, and %s belongs to somebody else: give a directory on a local disk with --sessions", dir, fs, own)
+		}
+		return filepath.Join(own, "sessions"), fmt.Sprintf("%s is on %s, where a live session is not safe", dir, fs), nil
 	}
 	return dir, "", nil
+}
+
+// ownedByUs says whether a file is this user's: anybody can make one in /var/tmp.
+func ownedByUs(st os.FileInfo) bool {
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	return ok && int(sys.Uid) == os.Getuid()
 }
 
 // List gives the sessions of a directory, newest first. A file that can't be read is in the list with its Trouble. A
@@ -62,10 +74,16 @@ func glance(path string) Info {
 	}
 	defer a.db.Close()
 	m, err := a.meta()
-	if err != nil {
+	if err != nil && !isDamage(err) {
 		return Info{ID: id, Path: path, Trouble: err.Error(), Bytes: fileBytes(path)}
 	}
 	i := infoOf(path, m)
+	if i.Trouble = a.cut; i.Trouble == "" && (err != nil || m[metaSum] != "" && m[metaSum] != sumOf(m)) {
+		i.Trouble = "damaged: what it says of itself"
+	}
+	if i.ID == "" {
+		i.ID = id
+	}
 	i.Bytes, i.PID = fileBytes(path), recorderOf(path)
 	var newest int64
 	a.db.QueryRow("SELECT coalesce(max(t),0) FROM journal").Scan(&newest) //nolint:errcheck // then it stays 0

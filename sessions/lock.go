@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -93,19 +94,33 @@ func recorderOf(session string) (pid int) {
 	return pid
 }
 
-// networkFS names the network file system that a directory, or its nearest parent that exists, is on; empty for local.
-func networkFS(dir string) string {
-	var st unix.Statfs_t
-	for dir != "" && unix.Statfs(dir, &st) != nil {
-		i := strings.LastIndexByte(strings.TrimRight(dir, "/"), '/')
-		if i <= 0 {
-			return ""
-		}
-		dir = dir[:i]
+// holds says whether the lock's file is still where others look for it.
+func (l *lockFile) holds() bool {
+	if l == nil || l.f == nil {
+		return false
 	}
-	// Magic numbers of statfs(2).
-	return map[uint32]string{
-		0x6969: "NFS", 0xff534d42: "CIFS", 0xfe534d42: "SMB2", 0x517b: "SMB", 0x0bd00bd0: "Lustre",
-		0x00c36400: "Ceph", 0x01021997: "9P", 0x5346414f: "AFS", 0x47504653: "GPFS", 0x19830326: "BeeGFS",
-	}[uint32(st.Type)]
+	mine, err1 := l.f.Stat()
+	there, err2 := os.Stat(l.f.Name())
+	return err1 == nil && err2 == nil && os.SameFile(mine, there)
+}
+
+// aloneLock is the lock of those who want to be the only recorder of something in a directory. It is taken before anything
+// else, so that of two that start at the same moment one loses.
+func aloneLock(dir, what string) (*lockFile, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil // nothing can be stored there: told elsewhere, and nobody is in the way
+	}
+	path := filepath.Join(dir, fmt.Sprintf("recorder-%08x.alone", checksum([]byte(what))))
+	for range lockTries {
+		l, err := tryLock(path)
+		switch {
+		case err == nil && l != nil:
+			return l, nil
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return nil, ErrRecording
+		case err != nil:
+			return nil, nil // as above
+		}
+	}
+	return nil, ErrRecording
 }

@@ -152,6 +152,16 @@ func (r *Recorder) take(got pulled) {
 		absent[targetPath(p.job, p.instance)] = Redact(got.r.Err.Error())
 	}
 	r.takeMeta(got.r.Meta)
+	if got.r.Late { // it is neither up nor down, and none of its series has ended
+		before := p.seen
+		p.seen = nil
+		r.ingest(p, got.t, got.r.Samples)
+		p.seen = append(p.seen, before...)
+		r.ingestInterval(p, got.t, p.every.Seconds())
+		r.takeFacts(p, got.t, redactFacts(got.r.Facts, r.redact), absent)
+		r.addEvents(got.r.Events, got.t)
+		return
+	}
 	n := float64(len(got.r.Samples))
 	r.ingest(p, got.t, got.r.Samples)
 	r.ingestOwn(p, got.t, [4]float64{up, got.took.Seconds(), n, p.every.Seconds()})
@@ -191,6 +201,21 @@ func (r *Recorder) ingestOwn(p *pull, t int64, vs [4]float64) {
 		}
 	}
 	r.addGroup(g)
+}
+
+// ingestInterval writes only the interval, the last of ownMetrics: that a source is asked, and not what it answered.
+func (r *Recorder) ingestInterval(p *pull, t int64, v float64) {
+	h := r.head
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := len(ownMetrics) - 1
+	if p.own[i] == nil {
+		p.own[i], _ = h.find(labels.FromStrings(model.MetricNameLabel, ownMetrics[i], "job", p.job, "instance", p.instance))
+	}
+	if h.appendFloat(p.own[i], t, v) {
+		p.own[i].stale = false
+		r.addGroup(group{t: t, entries: []entry{{id: p.own[i].id, v: v}}})
+	}
 }
 
 // ingest appends a page, and a staleness marker to every series that the page before had and this one has not.

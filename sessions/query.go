@@ -39,6 +39,10 @@ type asker struct {
 	expanded  map[expansion]string
 	slowestOf [3]int64 // from, to and newest tick of the last answer of slowestBetween
 	slowestIs time.Duration
+
+	changed func() // called when something new is known about the past
+	woundMu sync.Mutex
+	wounds  wounds // guarded by woundMu
 }
 
 type expansion struct {
@@ -53,6 +57,7 @@ func newAsker(h *head, a *archive, l *ledger) *asker {
 		view:     view{head: h},
 		ledger:   l,
 		expanded: map[expansion]string{},
+		changed:  func() {},
 		engine: promql.NewEngine(promql.EngineOpts{
 			MaxSamples:               maxSamples,
 			Timeout:                  queryTimeout,
@@ -64,6 +69,7 @@ func newAsker(h *head, a *archive, l *ledger) *asker {
 		}),
 	}
 	asker.archive.Store(a)
+	asker.view.found = asker.found
 	return asker
 }
 
@@ -268,7 +274,12 @@ func (a *asker) Targets(at time.Time) []Target {
 			tg.LastOK = timeOf(t)
 		}
 	})
-	each(IntervalMetric, lookback, func(tg *Target, _ int64, v float64) { tg.Every = seconds(v) })
+	each(IntervalMetric, lookback, func(tg *Target, st int64, v float64) {
+		tg.Every = seconds(v)
+		// A source that is late has no "up", and is asked all the same.
+		key := [2]string{tg.Job, tg.Instance}
+		newest[key] = max(newest[key], st)
+	})
 	each("scrape_duration_seconds", lookback, func(tg *Target, _ int64, v float64) { tg.Took = seconds(v) })
 	each("scrape_samples_scraped", lookback, func(tg *Target, _ int64, v float64) {
 		if v > 0 {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -35,7 +36,12 @@ type Options struct {
 	KeepAge   time.Duration
 	KeepBytes int64
 
+	// Alone, if not empty, names what is recorded: a second recorder of the same in Dir is refused with ErrRecording, also
+	// when both start at the same moment.
+	Alone string
+
 	clocks func() moment // for tests; nil asks the host
+	disks  *disks        // the same
 }
 
 const (
@@ -81,12 +87,14 @@ type Recorder struct {
 	version   atomic.Uint64
 	dropped   atomic.Uint64
 	simulated atomic.Bool
+	wantAll   atomic.Bool  // the file was lost: the next tick hands over everything that is in memory
 	offset    atomic.Int64 // the host's clock minus the session's, milliseconds, as it was told
 
 	mu      sync.Mutex // guards the next
 	w       *writer
 	pending *batch
 	lock    *lockFile
+	alone   *lockFile // never changes
 	trouble string
 	bytes   int64
 	started int64
@@ -121,6 +129,9 @@ func newRecorder(o Options) *Recorder {
 	if o.clocks == nil {
 		o.clocks = readClocks
 	}
+	if o.disks == nil {
+		o.disks = kernelDisks()
+	}
 	if o.Sources == nil {
 		o.Sources = func() []probes.Source { return nil }
 	}
@@ -130,6 +141,7 @@ func newRecorder(o Options) *Recorder {
 		pending: &batch{meta: map[string]string{}}, stop: func() {},
 	}
 	r.simulated.Store(o.Simulated)
+	r.changed = func() { r.version.Add(1) }
 	return r
 }
 
@@ -141,10 +153,17 @@ func newID(now time.Time) string {
 
 // create makes the session's file and takes its lock.
 func (r *Recorder) create() error {
-	if fs := networkFS(r.opt.Dir); fs != "" {
-		return fmt.Errorf("the sessions directory %s is on %s, where SQLite's journal is not safe: give one on a local disk", r.opt.Dir, fs)
+	if on := r.opt.disks.network(r.opt.Dir); on != "" {
+		return networkError(r.opt.Dir, on)
 	}
 	w, err := createFile(r.path)
+	for try := 1; errors.Is(err, fs.ErrExist) && try < 4; try++ { // another recorder began in this second, and drew the same
+		r.mu.Lock()
+		r.id = newID(time.Now())
+		r.path = filepath.Join(r.opt.Dir, r.id+Extension)
+		r.mu.Unlock()
+		w, err = createFile(r.path)
+	}
 	if err != nil {
 		return err
 	}
@@ -178,30 +197,53 @@ func Record(ctx context.Context, o Options) (*Recorder, error) {
 	if o.Dir == "" {
 		r.trouble = "recording into memory only"
 	} else {
+		var err error
+		if r.alone, err = r.aloneLock(); err != nil {
+			return nil, err
+		}
 		r.path = filepath.Join(o.Dir, r.id+Extension)
 		if err := r.create(); err != nil {
-			r.trouble = troubleOf(err)
+			r.trouble = r.troubleOf(err)
 		}
 	}
 	r.start(ctx, 0, nil)
 	return r, nil
 }
 
+func networkError(dir, fs string) error {
+	return fmt.Errorf("the sessions directory %s is on %s, where SQLite's journal is not safe: give one on a local disk", dir, fs)
+}
+
+// aloneLock takes the lock that Options.Alone asks for; nil without.
+func (r *Recorder) aloneLock() (*lockFile, error) {
+	if r.opt.Alone == "" || r.opt.Dir == "" || r.opt.disks.network(r.opt.Dir) != "" {
+		return nil, nil
+	}
+	return aloneLock(r.opt.Dir, r.opt.Alone)
+}
+
 // Resume goes on with a session whose recorder is gone without having ended it. ErrRecording if there is one that lives.
 func Resume(ctx context.Context, path string, o Options) (*Recorder, error) {
+	r := newRecorder(o)
+	if fs := r.opt.disks.network(filepath.Dir(path)); fs != "" {
+		return nil, networkError(filepath.Dir(path), fs)
+	}
 	lock, err := lockSession(path)
 	if err != nil {
 		return nil, err
 	}
 	fail := func(err error) (*Recorder, error) {
 		lock.release()
+		r.alone.release()
 		return nil, err
+	}
+	if r.alone, err = r.aloneLock(); err != nil {
+		return fail(err)
 	}
 	a, err := openArchive(path)
 	if err != nil {
 		return fail(err)
 	}
-	r := newRecorder(o)
 	m, err := r.load(a)
 	if err == nil && m["ended"] != "" {
 		err = fmt.Errorf("session %s was ended at %s: start a new one", m["id"], timeOf(metaInt(m, "ended")).Format(time.DateTime))
@@ -234,11 +276,19 @@ func (r *Recorder) load(a *archive) (map[string]string, error) {
 	var pos position
 	var codec journalCodec
 	m, _, err := a.load(r.head, r.ledger, &pos, &codec)
-	if err != nil && !errors.Is(err, errDamagedJournal) { // around the damage all is good, and the next row begins an epoch
+	if err != nil {
 		return m, err
 	}
+	// Around what is damaged all is good, and the next row begins an epoch.
+	r.found(pos.wounds...)
 	r.seq = pos.journal
 	loadBounds(r.head, m)
+	first, last := r.Bounds()
+	for _, e := range r.Events(first.Add(-time.Second), last) {
+		if e.Kind == KindDamage { // the damaged rows themselves go with the next block
+			r.pending.events = append(r.pending.events, e)
+		}
+	}
 	return m, nil
 }
 
@@ -349,6 +399,10 @@ func (r *Recorder) flush() {
 	names, all := r.unwritten()
 	h.mu.Unlock()
 
+	if r.wantAll.Load() {
+		r.handOverAll()
+		return
+	}
 	row, err := r.codec.encode(nil, r.epoch, groups)
 	r.mu.Lock()
 	if err != nil {
@@ -361,6 +415,23 @@ func (r *Recorder) flush() {
 	}
 	r.pending.names = append(r.pending.names, names...)
 	r.pending.series = append(r.pending.series, all...)
+	r.mu.Unlock()
+	r.version.Add(1)
+	r.wake()
+}
+
+// handOverAll is flush for a file that is begun anew.
+func (r *Recorder) handOverAll() {
+	b, err := r.everything()
+	r.mu.Lock()
+	if err != nil {
+		r.trouble = "beginning the session's file anew: " + err.Error()
+		r.epoch = true
+	} else {
+		r.epoch = false
+		r.pending = b
+		r.wantAll.Store(false)
+	}
 	r.mu.Unlock()
 	r.version.Add(1)
 	r.wake()

@@ -2,7 +2,6 @@ package sessions
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -20,11 +19,13 @@ func Open(path string) (Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
 	if s.meta["ended"] == "" {
-		ctx, stop := context.WithCancel(context.Background())
-		s.stop = stop
-		s.stopped.Add(1)
-		go func() { defer s.stopped.Done(); s.follow(ctx) }()
+		s.stopped.Go(func() { s.follow(ctx) })
+	}
+	if s.pid == 0 { // what is being recorded was whole a moment ago
+		s.stopped.Go(func() { s.verifySlowly(ctx) })
 	}
 	return s, nil
 }
@@ -54,6 +55,7 @@ func open(path string) (*saved, error) {
 	}
 	s := &saved{asker: newAsker(newHead(), a, newLedger()), path: path, stop: func() {}}
 	s.version.Store(1)
+	s.changed = func() { s.version.Add(1) }
 	s.pid = recorderOf(path)
 	if err := s.read(); err != nil {
 		a.db.Close()
@@ -66,10 +68,11 @@ func open(path string) (*saved, error) {
 // read takes in what is new in the file.
 func (s *saved) read() error {
 	m, fresh, err := s.archive.Load().load(s.head, s.ledger, &s.pos, &s.codec)
-	damaged := errors.Is(err, errDamagedJournal)
-	if err != nil && !damaged {
+	if err != nil {
 		return err
 	}
+	s.found(s.pos.wounds...)
+	s.pos.wounds = nil
 	loadBounds(s.head, m)
 	s.head.mu.Lock()
 	s.head.forget(s.head.block - memoryBlocks*blockSpan)
@@ -80,9 +83,6 @@ func (s *saved) read() error {
 	}
 	s.meta = m
 	s.trouble = ""
-	if damaged {
-		s.trouble = errDamagedJournal.Error()
-	}
 	s.mu.Unlock()
 	return nil
 }
@@ -95,6 +95,7 @@ func loadBounds(h *head, m map[string]string) {
 		h.first = f
 	}
 	h.last = max(h.last, metaInt(m, "last"), metaInt(m, "ended"))
+	h.first = min(h.first, h.last)
 }
 
 func (s *saved) follow(ctx context.Context) {
@@ -134,6 +135,11 @@ func (s *saved) Info() Info {
 	defer s.mu.Unlock()
 	i := infoOf(s.path, s.meta)
 	i.Started, i.Last, i.Trouble, i.PID, i.Bytes = first, last, s.trouble, s.pid, fileBytes(s.path)
+	for _, also := range []string{s.damaged(), s.archive.Load().cut} {
+		if i.Trouble == "" {
+			i.Trouble = also
+		}
+	}
 	switch {
 	case s.meta["ended"] != "":
 	case s.pid != 0:

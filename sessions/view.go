@@ -1,6 +1,7 @@
 package sessions
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sort"
@@ -18,6 +19,7 @@ import (
 type view struct {
 	head    *head
 	archive atomic.Pointer[archive] // nil while nothing is stored
+	found   func(...wound)          // takes what a question found to be damaged
 }
 
 func (v *view) Querier(mint, maxt int64) (storage.Querier, error) {
@@ -46,6 +48,9 @@ func (q *querier) match(ms []*labels.Matcher) []*series {
 	var out []*series
 next:
 	for _, s := range candidates {
+		if s == nil {
+			continue
+		}
 		for _, m := range ms {
 			if !m.Matches(s.lset.Get(m.Name)) {
 				continue next
@@ -64,11 +69,12 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 	q.head.mu.RLock()
 	found := q.match(ms)
 	set := &seriesSet{at: -1, entries: make([]storage.SeriesEntry, 0, len(found))}
-	byName := map[uint32][]*series{}
+	byName, names := map[uint32][]*series{}, map[uint32]string{}
 	newest := make(map[uint32][]chunk, len(found))
 	for _, s := range found {
 		newest[s.id] = s.chunks(mint, maxt, nil)
 		byName[s.name] = append(byName[s.name], s)
+		names[s.name] = q.head.names[s.name].name
 	}
 	floor := q.head.floor
 	q.head.mu.RUnlock()
@@ -81,9 +87,12 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 			if err != nil {
 				return storage.ErrSeriesSet(err)
 			}
-			for _, d := range damaged {
-				set.warnings.Add(d)
+			for i := range damaged {
+				damaged[i].metric = names[n]
+				set.warnings.Add(damaged[i])
 			}
+			q.found(damaged...)
+			endAt(byName[n], damaged, older)
 		}
 	}
 	for _, s := range found {
@@ -102,6 +111,25 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 		sort.Slice(set.entries, func(i, j int) bool { return labels.Compare(set.entries[i].Lset, set.entries[j].Lset) < 0 })
 	}
 	return set
+}
+
+// endAt ends series where their readings are damaged, as a source does that stops.
+func endAt(all []*series, damaged []wound, chunks map[uint32][]chunk) {
+	if len(damaged) == 0 {
+		return
+	}
+	for _, s := range all {
+		for _, w := range damaged {
+			c := chunkenc.NewXORChunk()
+			app, err := c.Appender()
+			if err != nil {
+				continue // a fresh chunk always has one
+			}
+			app.Append(0, w.from, staleNaN())
+			chunks[s.id] = append(chunks[s.id], chunk{block: w.from, min: w.from, max: w.from, data: c})
+		}
+		slices.SortStableFunc(chunks[s.id], func(a, b chunk) int { return cmp.Compare(a.min, b.min) })
+	}
 }
 
 func (q *querier) LabelValues(_ context.Context, label string, _ *storage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"pitwall/probes"
 )
 
 func (r *Recorder) wake() {
@@ -46,9 +48,12 @@ func (r *Recorder) store(ctx context.Context) bool {
 	r.mu.Lock()
 	missing := r.w == nil
 	r.mu.Unlock()
+	if r.wantAll.Load() {
+		return true // the next tick brings what the new file begins with
+	}
 	if missing {
 		if err := r.create(); err != nil {
-			r.setTrouble(troubleOf(err))
+			r.setTrouble(r.troubleOf(err))
 			return false
 		}
 	}
@@ -65,28 +70,33 @@ func (r *Recorder) store(ctx context.Context) bool {
 		r.pending = b.then(r.pending)
 		r.mu.Unlock()
 	}
+	var marks []probes.Event
+	if err == nil {
+		marks, err = w.foreign()
+	}
+	fate := w.fate()
+	if fate == "" && isDamage(err) {
+		fate = "its file was damaged (" + err.Error() + ")"
+	}
+	if fate != "" && ctx.Err() == nil {
+		if err := r.rescue(ctx, w, fate); err != nil {
+			r.setTrouble(fate + ": " + r.troubleOf(err))
+			return false
+		}
+		return true
+	}
 	if err != nil {
 		if ctx.Err() == nil {
-			r.setTrouble(troubleOf(err))
+			r.setTrouble(r.troubleOf(err))
 		}
-		return false
-	}
-	marks, err := w.foreign()
-	if err != nil && ctx.Err() == nil {
-		r.setTrouble(troubleOf(err))
 		return false
 	}
 	for _, e := range marks {
 		r.ledger.addEvent(e)
 		r.version.Add(1)
 	}
-	size := fileBytes(r.path)
-	if size == 0 { // SQLite writes on into a file that has lost its name
-		r.setTrouble("its file was removed: " + r.path)
-		return false
-	}
 	r.mu.Lock()
-	r.trouble, r.bytes = "", size
+	r.trouble, r.bytes = "", fileBytes(r.path)
 	r.mu.Unlock()
 	return true
 }
@@ -171,7 +181,9 @@ func (r *Recorder) shut(end bool) error {
 		if end && !first.IsZero() && !never {
 			r.head.mu.Lock()
 			for _, s := range r.head.series {
-				s.finish()
+				if s != nil {
+					s.finish()
+				}
 			}
 			r.finishBlock()
 			last := r.head.last
@@ -182,6 +194,7 @@ func (r *Recorder) shut(end bool) error {
 			r.mu.Unlock()
 		}
 		if never {
+			r.alone.release()
 			return
 		}
 		if !r.store(context.Background()) {
@@ -201,6 +214,7 @@ func (r *Recorder) shut(end bool) error {
 		r.w = nil
 		r.mu.Unlock()
 		r.lock.release()
+		r.alone.release()
 	})
 	return r.closed
 }

@@ -6,10 +6,14 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
+	uv "github.com/charmbracelet/ultraviolet"
 	"github.com/charmbracelet/x/ansi"
 
+	"pitwall/ui/capture"
+	"pitwall/ui/figure"
 	"pitwall/ui/grid"
 	"pitwall/ui/keys"
+	"pitwall/ui/line"
 	"pitwall/ui/live"
 	"pitwall/ui/screen"
 	"pitwall/ui/theme"
@@ -32,6 +36,10 @@ type Model struct {
 	said      screen.Say
 	saidUntil time.Time
 
+	// line tells how much the terminal takes; thrifty is whether it had to be spared the last time the theme was made.
+	line    *line.Meter
+	thrifty bool
+
 	// revision counts what could change the picture. View is called after every message, also after those that change
 	// nothing, so the picture is kept for as long as the revision stands.
 	revision uint64
@@ -48,9 +56,10 @@ func New(o Options) *Model {
 		m.now = time.Now
 	}
 	m.at = m.now()
+	m.line = line.New(false, 0, m.now)
 	m.opts.Config.ASCII = o.Config.ASCII || m.env.asciiOnly()
 	m.opts.Config.NoColor = o.Config.NoColor || m.env.noColor()
-	m.screen = live.New(live.Options{Reader: o.Reader, Actions: o.Actions, Engine: o.Engine, Window: o.Window, Tried: o.Tried, Version: o.Version, Now: m.at})
+	m.screen = live.New(live.Options{Reader: o.Reader, Actions: o.Actions, Engine: o.Engine, Window: o.Window, Replay: o.Replay, Tried: o.Tried, Version: o.Version, Now: m.at})
 	m.restyle()
 	return m
 }
@@ -60,6 +69,9 @@ func (m *Model) restyle() {
 	if m.opts.Config.NoColor {
 		p = colorprofile.ASCII
 	}
+	if m.thrifty = m.line.Slow() > 0; m.thrifty && p > colorprofile.ANSI {
+		p = colorprofile.ANSI // a colour of sixteen takes five bytes, one of all of them nineteen
+	}
 	m.theme = theme.New(theme.Options{Dark: m.dark, Profile: p})
 	m.revision++
 }
@@ -67,11 +79,9 @@ func (m *Model) restyle() {
 // beat is the root's clock.
 type beat struct{}
 
-// period is the time between two beats.
-const period = time.Second
-
+// nextBeat comes after a second, or later where the line to the terminal needs it.
 func (m *Model) nextBeat() tea.Cmd {
-	return tea.Tick(period, func(time.Time) tea.Msg { return beat{} })
+	return tea.Tick(m.line.Beat(), func(time.Time) tea.Msg { return beat{} })
 }
 
 // Init implements tea.Model.
@@ -97,7 +107,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.w, m.h = msg.Width, msg.Height
 		m.revision++
-		return m, m.screen.Update(screen.Size{W: m.w, H: m.h})
+		return m, m.tell(screen.Size{W: m.w, H: m.h})
 	case tea.ColorProfileMsg:
 		if m.profile != msg.Profile {
 			m.profile = msg.Profile
@@ -111,15 +121,35 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 		return m, nil
 	case beat:
-		m.at = m.now()
-		m.revision++
-		return m, tea.Batch(m.nextBeat(), m.screen.Update(screen.Tick{Now: m.at}))
+		return m, tea.Batch(m.nextBeat(), m.pass())
 	case tea.ResumeMsg:
 		m.at = m.now()
 		m.revision++
 		return m, m.screen.Update(screen.Resumed{Now: m.at})
 	case screen.Open:
 		m.boxes = append(m.boxes, msg.Overlay)
+		m.revision++
+		if l, ok := msg.Overlay.(screen.Listener); ok {
+			return m, l.Init()
+		}
+		return m, nil
+	case screen.Save:
+		c := grid.New(m.w, m.h)
+		m.screen.Draw(c.Pane(), m.frame())
+		sheet := capture.Sheet{Canvas: c, Theme: m.theme, ASCII: m.opts.Config.ASCII, Title: m.screen.Title()}
+		m.boxes = append(m.boxes, capture.NewSave(sheet, msg.Path))
+		m.revision++
+		return m, nil
+	case uv.PrimaryDeviceAttributesEvent:
+		m.line.Answered()
+		return m, nil
+	case screen.Mouse:
+		m.opts.Config.Mouse = !m.opts.Config.Mouse
+		text := "mouse off"
+		if m.opts.Config.Mouse {
+			text = "mouse on: click a moment, an event or a title; the wheel zooms time; select text with shift"
+		}
+		m.said, m.saidUntil = screen.Say{Text: text}, m.at.Add(5*time.Second)
 		m.revision++
 		return m, nil
 	case screen.Say:
@@ -145,6 +175,16 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.revision++
 		return m, m.screen.Click(msg.X, msg.Y)
 	case tea.MouseWheelMsg:
+		if w, ok := m.screen.(screen.Wheeler); ok && len(m.boxes) == 0 {
+			by := 1
+			if msg.Button == tea.MouseWheelUp {
+				by = -1
+			}
+			if cmd, used := w.Wheel(msg.X, msg.Y, by); used {
+				m.revision++
+				return m, cmd
+			}
+		}
 		k := tea.KeyPressMsg{Code: tea.KeyDown}
 		if msg.Button == tea.MouseWheelUp {
 			k.Code = tea.KeyUp
@@ -155,7 +195,28 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, nil
 	}
 	m.revision++
-	return m, m.screen.Update(msg)
+	return m, m.tell(msg)
+}
+
+// pass lets the time go on to now.
+func (m *Model) pass() tea.Cmd {
+	m.at = m.now()
+	m.revision++
+	if slow := m.line.Slow() > 0; slow && !m.thrifty {
+		m.restyle() // not back again: that would cost a whole picture
+	}
+	return m.tell(screen.Tick{Now: m.at})
+}
+
+// tell gives a message to the screen and to the boxes that listen.
+func (m *Model) tell(msg tea.Msg) tea.Cmd {
+	cmds := []tea.Cmd{m.screen.Update(msg)}
+	for _, b := range m.boxes {
+		if l, ok := b.(screen.Listener); ok {
+			cmds = append(cmds, l.Update(msg))
+		}
+	}
+	return tea.Batch(cmds...)
 }
 
 // key gives a key to the topmost box, or does what the screen's bindings say.
@@ -193,7 +254,9 @@ func (m *Model) box(msg tea.Msg) tea.Cmd {
 
 // View implements tea.Model.
 func (m *Model) View() tea.View {
-	if m.picture.revision != m.revision {
+	// While the last picture is still on its way over a slow line another one would only stand behind it. What comes then
+	// is drawn when it has arrived: its answer is a message, and after each message this is called.
+	if m.picture.revision != m.revision && (m.picture.text == "" || !m.line.Busy()) {
 		m.picture.revision, m.picture.text = m.revision, m.draw()
 	}
 	v := tea.NewView(m.picture.text)
@@ -205,17 +268,22 @@ func (m *Model) View() tea.View {
 	return v
 }
 
+func (m *Model) frame() screen.Frame {
+	return screen.Frame{Now: m.at, Theme: m.theme, ASCII: m.opts.Config.ASCII}
+}
+
 // draw makes the picture.
 func (m *Model) draw() string {
 	if m.w <= 0 || m.h <= 0 {
 		return ""
 	}
 	c := grid.New(m.w, m.h)
-	f := screen.Frame{Now: m.at, Theme: m.theme, ASCII: m.opts.Config.ASCII}
+	f := m.frame()
 	p := c.Pane()
 	m.screen.Draw(p, f)
+	slow := m.line.Slow()
 	for i, b := range m.boxes {
-		if i == 0 {
+		if i == 0 && slow == 0 { // fading what is below writes all of it again
 			c.Fade(theme.Faint)
 		}
 		w, h := b.Size(m.w, m.h)
@@ -224,15 +292,46 @@ func (m *Model) draw() string {
 	}
 	if n := len(m.boxes); n > 0 {
 		m.hint(p, m.boxes[n-1])
-	} else if m.said.Text != "" && m.at.Before(m.saidUntil) {
-		ink := theme.Badge
-		if m.said.Bad {
-			ink = theme.Alarm
-		}
-		text := " " + grid.Cut(strings.Join(strings.Fields(grid.Clean(m.said.Text)), " "), m.w-6) + " "
-		p.Text(2, m.h-1, ink, text)
+	}
+	if slow > 0 {
+		p.Right(m.w-2, m.h-1, theme.Notice, " slow line: drawing every "+figure.Ago(slow)+" ")
+	}
+	if m.said.Text != "" && m.at.Before(m.saidUntil) {
+		m.toast(p)
 	}
 	return c.String(m.theme, m.opts.Config.ASCII)
+}
+
+// toastLines is how many lines what is said may take; the rest of it is cut.
+const toastLines = 5
+
+// toast writes what is said on the last line, and on those above it as far as it needs them. Over a box it stands above
+// the box's keys.
+func (m *Model) toast(p grid.Pane) {
+	ink := theme.Badge
+	if m.said.Bad {
+		ink = theme.Alarm
+	}
+	last := m.h - 1
+	if len(m.boxes) > 0 {
+		last--
+	}
+	room := m.w - 6
+	text := strings.Join(strings.Fields(grid.Clean(m.said.Text)), " ")
+	lines := grid.Wrap(text, room)
+	if most := min(toastLines, last+1); len(lines) > most {
+		lines = lines[:max(most, 0)]
+		if most > 0 {
+			lines[most-1] = grid.Cut(lines[most-1]+"…", room)
+		}
+	}
+	width := 0
+	for _, l := range lines {
+		width = max(width, grid.Width(l))
+	}
+	for i, l := range lines {
+		p.Text(2, last-len(lines)+1+i, ink, " "+grid.Pad(l, width)+" ")
+	}
 }
 
 // hint writes the topmost box's keys on the last line.

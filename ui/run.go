@@ -10,6 +10,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
+
+	"pitwall/ui/line"
 )
 
 // frames is how often a second the terminal may be written to: a key is answered within 50 ms, and data come once a
@@ -40,6 +42,9 @@ func Run(ctx context.Context, o Options) error {
 		// Bubble Tea knows NO_COLOR=1 only; by convention any value counts.
 		opts = append(opts, tea.WithColorProfile(colorprofile.ASCII))
 	}
+	m.line = line.New(m.env.answers(), line.Baud(os.Stdout.Fd()), nil)
+	opts = append(opts, tea.WithOutput(line.File{File: os.Stdout, Meter: m.line}))
+	m.restyle()
 	_, err := tea.NewProgram(m, opts...).Run()
 	switch {
 	case errors.Is(err, tea.ErrProgramPanic):

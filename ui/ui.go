@@ -34,6 +34,9 @@ type Config struct {
 // WholeSession is the Window that grows with the session.
 const WholeSession = live.WholeSession
 
+// Replay says where a replay begins and how fast it plays.
+type Replay = live.Replay
+
 // Options make a console.
 type Options struct {
 	Reader  sessions.Reader
@@ -48,6 +51,8 @@ type Options struct {
 	// Window is how much time the charts show at first, taken up to the next window there is; WholeSession is all of it.
 	// Zero leaves it to the screen: a minute while the session is young, then five.
 	Window time.Duration
+	// Replay, where it is set, shows a session that is only read: space plays it.
+	Replay *Replay
 	// Tried says where an engine was looked for, one place a line, for the screen that has none.
 	Tried []string
 	// Environ is the environment as "name=value"; nil means the process's own.

@@ -22,6 +22,9 @@ import (
 var clock = time.Date(2026, 11, 24, 0, 16, 45, 0, time.UTC)
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asConsole) != "" {
+		os.Exit(consoleMain())
+	}
 	// Event times are shown in local time; the pictures are those of one zone.
 	time.Local = time.UTC
 	os.Exit(m.Run())

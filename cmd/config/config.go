@@ -38,6 +38,8 @@ type Config struct {
 	KeepAge time.Duration
 	// KeepSize is in bytes.
 	KeepSize int64
+	// Rules is a file of rules for events, over pitwall's own; empty means none.
+	Rules string
 	// Theme is "auto", "dark" or "light".
 	Theme string
 	// ASCII draws without Unicode, Mouse listens to the mouse, NoColor draws without colour.

@@ -63,6 +63,7 @@ var keys = []key{
 	text("sessions_dir", "", "where sessions are kept", "a path", func(c *Config) *string { return &c.SessionsDir }),
 	duration("keep_age", "30d", "ended sessions older than this are removed by pitwall record, unless they have a name or a mark; 0 keeps all", func(c *Config) *time.Duration { return &c.KeepAge }),
 	size("keep_size", "10GiB", "the oldest of them are removed when all together are larger; 0 is no bound", func(c *Config) *int64 { return &c.KeepSize }),
+	text("rules", "", "file of rules for events, over pitwall's own (pitwall events rules prints those)", "a path", func(c *Config) *string { return &c.Rules }),
 	oneOf("theme", []string{"auto", "dark", "light"}, "colours for a dark or a light background", func(c *Config) *string { return &c.Theme }),
 	boolean("ascii", "draw without Unicode", func(c *Config) *bool { return &c.ASCII }),
 	boolean("mouse", "listen to the mouse (the terminal's own selection then needs shift)", func(c *Config) *bool { return &c.Mouse }),

@@ -131,6 +131,7 @@ func environment(environ []string, c *config.Config, file string) []string {
 		"PITWALL_SCRAPE":       strings.Join(c.Scrape, ","),
 		"PITWALL_HEADER":       strings.Join(c.Header, "\n"),
 		"PITWALL_CA_FILE":      absolute(c.CAFile),
+		"PITWALL_RULES":        absolute(c.Rules),
 		"PITWALL_API_KEY_FILE": absolute(c.APIKeyFile),
 		"PITWALL_API_KEY_ENV":  c.APIKeyEnv,
 		"PITWALL_SESSIONS_DIR": absolute(c.SessionsDir),

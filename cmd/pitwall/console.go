@@ -87,8 +87,12 @@ func (p *program) runConsole(ctx context.Context, c *config.Config, always bool)
 // show runs the screen until it is left, or until a signal ends ctx, which is an ordinary way to leave. The session is
 // closed after it, and its errors reach a terminal that is a terminal again.
 func (p *program) show(ctx context.Context, c *config.Config, d *desk) error {
+	return p.showScreen(ctx, c, d, p.screen(c, d))
+}
+
+func (p *program) showScreen(ctx context.Context, c *config.Config, d *desk, o ui.Options) error {
 	calm := p.guard(c.SessionsDir)
-	err := ui.Run(ctx, p.screen(c, d))
+	err := ui.Run(ctx, o)
 	calm()
 	if ctx.Err() != nil {
 		err = nil

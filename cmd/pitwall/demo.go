@@ -17,6 +17,7 @@ type demoFlags struct {
 	gpus     int
 	port     int
 	headless bool
+	trouble  troubleFlags
 }
 
 func (p *program) demo() *cobra.Command {
@@ -27,7 +28,7 @@ func (p *program) demo() *cobra.Command {
 		Long: para(`Starts a simulated vLLM and a simulated A100 on a loopback port, puts a gently varying load on them, and shows the console. The
 console sees them only through the probes that it uses for real ones; SIMULATED stands on the screen and in the session
 for ever. The same seed gives the same hour.`),
-		Example: "pitwall demo\npitwall demo --gpus 8 --seed 7\npitwall demo --headless    # only the engine, for curl and for pitwall --engine",
+		Example: "pitwall demo\npitwall demo --gpus 8 --seed 7\npitwall demo --faults random:3    # an incident; pitwall sim --help lists the faults\npitwall demo --headless    # only the engine, for curl and for pitwall --engine",
 		Args:    noArgs,
 		RunE: p.run(func(cmd *cobra.Command, _ []string) error {
 			c, err := p.keeping(cmd)
@@ -49,12 +50,19 @@ for ever. The same seed gives the same hour.`),
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "where chance begins: the same seed gives the same hour")
 	cmd.Flags().IntVar(&f.gpus, "gpus", 1, "how many GPUs, 1 to 8")
 	cmd.Flags().IntVar(&f.port, "port", 0, "loopback port of the engine (default a free one)")
+	f.trouble.add(cmd)
 	cmd.Flags().BoolVar(&f.headless, "headless", false, "serve the simulated engine only, without a console")
 	return cmd
 }
 
 func (p *program) runDemo(ctx context.Context, c *config.Config, f demoFlags) (err error) {
-	s, err := sim.Start(ctx, sim.Options{Seed: f.seed, GPUs: f.gpus, Addr: fmt.Sprintf("127.0.0.1:%d", f.port)})
+	o := sim.Options{Seed: f.seed, GPUs: f.gpus, Addr: fmt.Sprintf("127.0.0.1:%d", f.port)}
+	closeTruth, err := f.trouble.apply(&o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeTruth()) }()
+	s, err := sim.Start(ctx, o)
 	if err != nil {
 		return fail(exitFailed, "--port 0 takes a free port", "starting the simulated engine: %w", err)
 	}

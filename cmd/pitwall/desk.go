@@ -40,6 +40,7 @@ func (d *desk) record(ctx context.Context, open func() (*watched, error)) error 
 		w.Close()
 		return fail(exitFailed, "pitwall doctor looks at the directory", "starting a session in %s: %w", d.c.SessionsDir, err)
 	}
+	w.follow(rec)
 	d.reader, d.rec, d.watch, d.probes = rec, rec, open, w
 	return nil
 }
@@ -134,6 +135,7 @@ func (d *desk) resume(ctx context.Context, path string) (sessions.Reader, error)
 		w.Close()
 		return nil, fmt.Errorf("going on with %s: %w", path, err)
 	}
+	w.follow(rec)
 	d.reader, d.rec, d.watch, d.probes = rec, rec, open, w
 	return rec, nil
 }

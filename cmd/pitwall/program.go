@@ -34,8 +34,8 @@ func (p *program) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("watch", p.record(), p.demo())
-	add("ask", p.snapshot(), p.query(), p.sessions())
+	add("watch", p.record(), p.demo(), p.sim())
+	add("ask", p.replay(), p.snapshot(), p.query(), p.events(), p.sessions())
 	add("about", p.doctor(), p.config(), p.versionCommand(), p.man(), p.exitCodes())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(nearFlag(cmd, err)) })
 	root.SetHelpCommandGroupID("about")
@@ -56,7 +56,7 @@ func (p *program) run(f func(cmd *cobra.Command, args []string) error) func(*cob
 var (
 	engineFlags  = []string{"engine", "scrape", "header", "ca-file", "api-key-file", "api-key-env"}
 	screenFlags  = []string{"theme", "ascii", "mouse", "no-color", "window"}
-	keepingFlags = []string{"keep-age", "keep-size"}
+	keepingFlags = []string{"keep-age", "keep-size", "rules"}
 	sessionFlags = []string{"sessions"}
 )
 

@@ -21,6 +21,7 @@ import (
 	"pitwall/cmd/config"
 	"pitwall/probes/engine/dialect"
 	"pitwall/sessions"
+	when "pitwall/ui/moment"
 )
 
 // queryFlags are query's own.
@@ -341,6 +342,10 @@ var errMoment = errors.New("not a moment")
 // moment reads --at: an absolute time, a time of day, or a distance from the session's end.
 func moment(s string, first, last time.Time) (time.Time, error) {
 	t, err := parseMoment(s, last)
+	// The screen reads times too (t, replay --at), and the same text is to mean the same: 00:16:45 is into the session.
+	if m, typed := when.Parse(s, when.Session{First: first, Last: last}); typed == nil {
+		t, err = m.At, nil
+	}
 	if err != nil {
 		return t, fail(exitUsage, "--at wants 2026-11-24T23:18:00Z, \"2026-11-24 23:18:00\" or 23:18:00 (local time), 1795562280 (Unix seconds) or -5m (before the end)", "--at: %q is not a moment", s)
 	}

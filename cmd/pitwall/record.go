@@ -96,6 +96,7 @@ func (p *program) recordHere(ctx context.Context, c *config.Config, f recordFlag
 	if err != nil {
 		return err
 	}
+	w.follow(rec)
 	info := rec.Info()
 	if info.Recording == sessions.NotStored {
 		err := fail(exitFailed, "--sessions names another directory; pitwall without record shows without storing", "nothing can be stored: %s", info.Trouble)

@@ -54,17 +54,34 @@ func printJSON(w io.Writer, v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	// Such a character can only stand in a string, where its escape means the same. All are in the basic plane.
+	_, err := io.WriteString(w, inert(b.String()))
+	return err
+}
+
+// printJSONLine prints a value as JSON on one line, as harmless as printJSON's.
+func printJSONLine(w io.Writer, v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, inert(b.String()))
+	return err
+}
+
+// inert escapes what a terminal would obey in JSON. Such a character can only stand in a string, where its escape means the
+// same. All are in the basic plane.
+func inert(s string) string {
 	var out strings.Builder
-	for _, r := range b.String() {
+	for _, r := range s {
 		if r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			fmt.Fprintf(&out, `\u%04x`, r)
 			continue
 		}
 		out.WriteRune(r)
 	}
-	_, err := io.WriteString(w, out.String())
-	return err
+	return out.String()
 }
 
 // clock writes a time to the second with its zone, "—" for none.

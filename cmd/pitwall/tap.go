@@ -11,8 +11,10 @@ import (
 // taps keep the last reading of every source beside what the recorder makes of it, because a snapshot shows an engine's
 // samples exactly as its page had them.
 type taps struct {
-	mu  sync.Mutex // guards all
+	mu  sync.Mutex // guards what follows
 	all map[[2]string]*tap
+	// there are those of the last list of sources: an engine that turns out to be another one leaves it.
+	there map[[2]string]bool
 }
 
 // tap is one source with its last reading.
@@ -36,10 +38,12 @@ func (ts *taps) over(sources []probes.Source) []probes.Source {
 	if ts.all == nil {
 		ts.all = map[[2]string]*tap{}
 	}
+	ts.there = make(map[[2]string]bool, len(sources))
 	out := make([]probes.Source, len(sources))
 	for i, s := range sources {
 		job, instance := s.Target()
 		key := [2]string{job, instance}
+		ts.there[key] = true
 		t := ts.all[key]
 		if t == nil || t.Source != s {
 			t = &tap{Source: s}
@@ -50,13 +54,15 @@ func (ts *taps) over(sources []probes.Source) []probes.Source {
 	return out
 }
 
-// list gives the taps in no particular order.
+// list gives the taps of the sources that were there last, in no particular order.
 func (ts *taps) list() []*tap {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	out := make([]*tap, 0, len(ts.all))
-	for _, t := range ts.all {
-		out = append(out, t)
+	for key, t := range ts.all {
+		if ts.there[key] {
+			out = append(out, t)
+		}
 	}
 	return out
 }
@@ -67,8 +73,10 @@ func (t *tap) Read(ctx context.Context) probes.Reading {
 	r := t.Source.Read(ctx)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.last, t.at = r, at
-	t.count++
+	if !r.Late { // what is late still comes
+		t.last, t.at = r, at
+		t.count++
+	}
 	t.events = append(t.events, r.Events...)
 	return r
 }

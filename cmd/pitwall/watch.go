@@ -14,6 +14,8 @@ import (
 	"pitwall/probes/gpu"
 	"pitwall/probes/host"
 	"pitwall/probes/sim"
+	"pitwall/sessions"
+	"pitwall/sessions/events"
 )
 
 // watched is every probe that is open, as one list of sources.
@@ -21,6 +23,7 @@ type watched struct {
 	engines   *engine.Watch
 	gpus      *gpu.Collector
 	fixed     []probes.Source
+	events    *events.Source
 	simulated bool
 }
 
@@ -47,7 +50,11 @@ func (p *program) watchSimulated(c *config.Config, s *sim.Server) (*watched, err
 }
 
 func (p *program) assemble(c *config.Config, machine *host.Collector, gpus *gpu.Collector, simulated bool) (*watched, error) {
-	w := &watched{gpus: gpus, simulated: simulated}
+	rules, err := p.rules(c)
+	if err != nil {
+		return nil, errors.Join(err, gpus.Close())
+	}
+	w := &watched{gpus: gpus, simulated: simulated, events: events.NewSource(rules)}
 	node, err := probes.FromCollector("node", hostname(), machine)
 	if err == nil {
 		w.fixed = append(w.fixed, node)
@@ -152,8 +159,15 @@ func tensorParallel(args []string) int {
 
 // Sources is asked at every tick.
 func (w *watched) Sources() []probes.Source {
-	return append(w.engines.Sources(), w.fixed...)
+	all := append(w.engines.Sources(), w.fixed...)
+	if w.events.Following() {
+		all = append(all, w.events)
+	}
+	return all
 }
+
+// follow names the recorder that these sources belong to: events are found in what it has.
+func (w *watched) follow(rec sessions.Reader) { w.events.Follow(rec) }
 
 // settle waits until the GPUs have been read once (engines are found while they open), or until ctx ends: a driver that hangs delays nobody.
 func (w *watched) settle(ctx context.Context) {

@@ -61,6 +61,8 @@ type client struct {
 	key     string
 	timeout time.Duration
 	hide    []string // never to be seen in an error
+	// spoke is whether anything was ever answered.
+	spoke bool
 	// page is whether it asks another page of metrics than an engine's; for the words of its errors.
 	page bool
 	// patience is how long a page of metrics is waited for now, and most how long it may become.
@@ -282,6 +284,7 @@ func (c *client) once(ctx context.Context, path, accept string, limit int64) (a 
 		return a, reused, err
 	}
 	defer resp.Body.Close()
+	c.spoke = true
 	a.status, a.contentType = resp.StatusCode, shortened(resp.Header.Get("Content-Type"), 200)
 	a.path = strings.TrimPrefix(resp.Request.URL.Path, c.place.base.Path)
 	a.body, err = bodyOf(resp, limit)

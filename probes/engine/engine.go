@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,11 @@ type Scraper struct {
 	every  atomic.Int64
 	scored atomic.Bool
 	seen   atomic.Bool // it has answered, or a process of it has been there
+	// turned is set once it has come out that another dialect is the engine's: this scraper then reads nothing any more.
+	// fixed is whether the dialect is given and not to be doubted; onTurn is told.
+	turned atomic.Pointer[dialect.Dialect]
+	fixed  bool
+	onTurn func()
 
 	// What follows belongs to Read.
 	pages    pages
@@ -80,10 +86,20 @@ type Scraper struct {
 	last     answer
 	well     float64
 	wellKnow bool
+	asking   atomic.Pointer[asking]
+	askedWho time.Time
+	judged   int       // the process whose kind has been looked at
+	settled  bool      // the dialect is known by more than a guess
+	doubted  time.Time // when the server was last asked whether it is an engine, and what it is otherwise
+	doubt    string
+	label    string // the model's name on the last page
 }
 
 // newScraper makes the source of the engine at a place.
 func newScraper(p place, d *dialect.Dialect, a Access, server func() (Server, bool, string)) (*Scraper, error) {
+	if a.Timeout <= 0 {
+		a.Timeout = d.Patience
+	}
 	c, err := newClient(p, a)
 	if err != nil {
 		return nil, err
@@ -101,13 +117,18 @@ func newScraper(p place, d *dialect.Dialect, a Access, server func() (Server, bo
 	return s, nil
 }
 
-// NewScraper makes the source of one engine at a URL, without a Watch and without knowledge of processes.
+// NewScraper makes the source of one engine at a URL, without a Watch and without knowledge of processes. The dialect is
+// not doubted.
 func NewScraper(url string, d *dialect.Dialect, a Access) (*Scraper, error) {
 	p, err := parsePlace(url)
 	if err != nil {
 		return nil, err
 	}
-	return newScraper(p, d, a, nil)
+	s, err := newScraper(p, d, a, nil)
+	if s != nil {
+		s.fixed = true
+	}
+	return s, err
 }
 
 func processAlive(pid int) bool {
@@ -134,26 +155,50 @@ func (s *Scraper) Every() time.Duration { return time.Duration(s.every.Load()) }
 func (s *Scraper) Score(on bool) { s.scored.Store(on) }
 
 // Close drops the connection. A Read after it opens another.
-func (s *Scraper) Close() { s.c.close() }
+func (s *Scraper) Close() {
+	s.stop()
+	s.c.close()
+}
 
-// Read scrapes the engine once, asks for its health, version and models when it is time, and judges its state.
+// Read scrapes the engine once, asks for its health, version and models when it is time, and judges its state. Once it has
+// come out that the engine is another than the dialect's, it gives nothing: its successor reads that engine.
 func (s *Scraper) Read(ctx context.Context) probes.Reading {
+	if s.turned.Load() != nil {
+		return probes.Reading{}
+	}
 	now := s.clock()
 	var r probes.Reading
-	o := Observation{At: now, Local: s.local, Port: s.port, Note: s.d.State.Note.For(s.facts["version"])}
+	o := Observation{At: now, Local: s.local, Port: s.port, Still: s.d.State.Still, Note: s.d.State.Note.For(s.facts["version"])}
 	srv, found, unseen := s.server()
 	if found && s.alive(srv.PID) {
+		if d := s.byProcess(srv); d != nil {
+			return s.turn(d)
+		}
 		o.PID, o.Started = srv.PID, srv.Start
 		s.adopt(srv)
 	}
 	o.Unseen = unseen
 
-	samples, meta, err := s.scrape(ctx, now, &o)
+	a, late, err := s.page(ctx, s.path)
+	if late {
+		r.Late = true
+		s.every.Store(int64(minInterval))
+		r.Samples, r.Meta = s.own.add(s, nil, nil, s.machine.now)
+		s.tell(&r, srv, o.PID != 0, unseen, s.machine.now.State.Answers())
+		return r
+	}
+	samples, meta, err := s.scrape(now, &o, a, err)
+	if d := s.isAnother(ctx, now, &o, a, samples); d != nil {
+		return s.turn(d)
+	}
 	r.Took, r.Err = s.last.total, err
 	if err == nil {
 		r.Samples, r.Meta = samples, meta
 		s.ok++
 		s.seen.Store(true)
+		if !o.Work.Own {
+			o.Stranger = s.stranger(ctx, now, samples)
+		}
 	} else {
 		s.bad++
 	}
@@ -165,7 +210,7 @@ func (s *Scraper) Read(ctx context.Context) probes.Reading {
 	if changed && st.State == Restarted {
 		s.askModel = time.Time{}
 	}
-	if err == nil {
+	if err == nil || o.Outcome == Pageless {
 		s.learn(ctx, now, samples, meta, o, &r)
 	}
 	if changed {
@@ -176,14 +221,13 @@ func (s *Scraper) Read(ctx context.Context) probes.Reading {
 	s.pace.scored = s.scored.Load()
 	s.every.Store(int64(s.pace.interval()))
 	r.Samples, r.Meta = s.own.add(s, r.Samples, r.Meta, st)
-	s.tell(&r, srv, o.PID != 0, unseen, err == nil)
+	s.tell(&r, srv, o.PID != 0, unseen, err == nil || o.Outcome == Pageless)
 	return r
 }
 
-// scrape asks for the page and reads it, and completes the observation.
-func (s *Scraper) scrape(ctx context.Context, now time.Time, o *Observation) ([]probes.Sample, map[string]probes.Meta, error) {
+// scrape reads the page, or the error of asking for it, and completes the observation.
+func (s *Scraper) scrape(now time.Time, o *Observation, a answer, err error) ([]probes.Sample, map[string]probes.Meta, error) {
 	path := s.path
-	a, err := s.c.get(ctx, path, acceptMetrics, maxPage)
 	s.last = a
 	fail := func(outcome Outcome, t *trouble) ([]probes.Sample, map[string]probes.Meta, error) {
 		o.Outcome, o.Err = outcome, t.plain
@@ -201,18 +245,28 @@ func (s *Scraper) scrape(ctx context.Context, now time.Time, o *Observation) ([]
 	s.last.body = nil // only its size is wanted any more
 	s.pace.took(now, a.total-a.connect)
 	what := "scrape " + s.c.place.String() + path
-	if a.status != http.StatusOK {
+	switch {
+	case s.d.Loading.Is(a.status, a.body):
+		return fail(Loads, &trouble{what: what, plain: "it answers that it loads its model" + apiMessage(a.body)})
+	case slices.Contains(s.d.NoPage.Status, a.status):
+		s.path = s.d.Paths.Metrics
+		return fail(Pageless, &trouble{what: what, plain: s.d.NoPage.Reason})
+	case a.status != http.StatusOK:
 		s.path = s.d.Paths.Metrics
 		return fail(Failed, &trouble{what: what, plain: s.c.refused(a)})
 	}
 	s.pages.allowance.refill(now)
-	samples, meta, err := s.pages.parse(a.contentType, a.body)
+	body, typ := unquoted(a.body), a.contentType
+	if len(body) != len(a.body) {
+		typ = "" // that of the JSON around it
+	}
+	samples, meta, err := s.pages.parse(typ, body)
 	if err != nil {
 		s.path = s.d.Paths.Metrics
 		return fail(Failed, &trouble{what: what, plain: s.c.hidden(err.Error()), err: err})
 	}
 	s.path = a.path
-	o.Work = s.tracker.page(now, samples)
+	o.Work, o.Took = s.tracker.page(now, samples), a.total
 	return samples, meta, nil
 }
 
@@ -224,11 +278,19 @@ const (
 
 // askHealth asks for the health now and then, and whenever something answers that is not well.
 func (s *Scraper) askHealth(ctx context.Context, now time.Time, o *Observation) {
-	if s.d.Paths.Health == "" || o.Outcome == Refused {
+	path := s.d.Paths.Health
+	if path == "" && o.Outcome == Pageless {
+		path = s.d.Paths.Models // there must be something that it answers
+	}
+	if path == "" || o.Outcome == Refused {
 		s.wellKnow = false
 		return
 	}
-	if o.Outcome == Answered && now.Sub(s.askWell) < healthEvery && !(s.wellKnow && s.well == 0) {
+	if o.Outcome == Loads {
+		s.well, s.wellKnow = 0, true
+		return
+	}
+	if o.Outcome != Failed && now.Sub(s.askWell) < healthEvery && !(s.wellKnow && s.well == 0) {
 		return
 	}
 	if o.Outcome == Failed && s.last.status == 0 {
@@ -237,12 +299,14 @@ func (s *Scraper) askHealth(ctx context.Context, now time.Time, o *Observation) 
 		return
 	}
 	s.askWell = now
-	ok, dead := s.c.health(ctx, s.d.Paths.Health)
+	o.Health = s.c.health(ctx, path)
 	// A proxy's 503 for everything is no word of the engine's: then the page had none either.
-	o.Dead = dead && (o.Outcome == Answered || s.last.status == http.StatusInternalServerError)
+	o.Dead = slices.Contains(s.d.Dead, o.Health) && (o.Outcome == Answered || s.last.status == http.StatusInternalServerError)
 	s.well, s.wellKnow = 0, true
-	if ok {
+	if o.Health == http.StatusOK {
 		s.well = 1
+	} else if o.Outcome == Pageless {
+		o.Outcome = Failed
 	}
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,8 +87,11 @@ func modelFacts(models []servedModel) map[string]string {
 		return nil
 	}
 	var names []string
-	for _, m := range models {
-		names = append(names, m.ID)
+	for _, m := range models[:min(len(models), maxModels)] {
+		names = append(names, shortened(m.ID, maxReason))
+	}
+	if more := len(models) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
 	}
 	facts := map[string]string{"model": names[0], "models": strings.Join(names, ",")}
 	if r := models[0].Root; r != "" {
@@ -122,13 +126,10 @@ func merge(into, from map[string]string) {
 	}
 }
 
-// startUp are the facts that nothing but the command line tells, with the reason when it does not.
-var startUp = []string{"dtype", "max_num_seqs", "max_num_batched_tokens"}
-
-// unknownStartUp gives, by fact, why one of startUp is unknown.
-func unknownStartUp(facts map[string]string, srv Server, seen bool, unseen string) map[string]string {
+// unknownStartUp gives, by fact, why one that nothing but the command line tells is unknown.
+func unknownStartUp(d *dialect.Dialect, facts map[string]string, srv Server, seen bool, unseen string) map[string]string {
 	out := map[string]string{}
-	for _, f := range startUp {
+	for _, f := range startUpFacts(d) {
 		if _, ok := facts[f]; ok {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pitwall/probes"
+	"pitwall/probes/engine/dialect"
 )
 
 // adopt takes over the facts of a process's command line, once a process.
@@ -38,12 +39,13 @@ func (s *Scraper) adopt(srv Server) {
 // learn renews the facts from a page, and from version and models when it is time.
 func (s *Scraper) learn(ctx context.Context, now time.Time, samples []probes.Sample, meta map[string]probes.Meta, o Observation, r *probes.Reading) {
 	version := s.facts["version"]
-	if now.Sub(s.askModel) >= modelsEvery || o.Work.Fell {
-		s.askModel = now
+	label := modelLabel(s.d, samples)
+	if now.Sub(s.askModel) >= modelsEvery || o.Work.Fell || label != s.label {
+		s.askModel, s.label = now, label
 		s.ask(ctx)
 	}
 	maps.Copy(s.facts, infoFacts(s.d, samples))
-	merge(s.facts, map[string]string{"model": modelLabel(s.d, samples)})
+	merge(s.facts, map[string]string{"model": label})
 	if !o.Work.Started.IsZero() && s.pid == 0 {
 		s.facts["started"] = stamp(o.Work.Started)
 	}
@@ -52,6 +54,13 @@ func (s *Scraper) learn(ctx context.Context, now time.Time, samples []probes.Sam
 	if len(samples) != s.series || version != s.facts["version"] || s.absent == nil {
 		s.series = len(samples)
 		s.absent = absentMetrics(s.d, o.Work, s.facts["version"], meta, samples)
+		maps.Copy(s.absent, s.d.Absent())
+	}
+	if o.Outcome == Pageless {
+		s.series, s.absent = -1, map[string]string{}
+		for _, w := range dialect.Vocabulary() {
+			s.absent[w] = s.d.NoPage.Reason
+		}
 	}
 }
 
@@ -64,6 +73,15 @@ func (s *Scraper) ask(ctx context.Context) {
 		} else if v != "" {
 			s.facts["version"] = v
 		}
+	}
+	for _, doc := range s.d.Documents {
+		facts, err := s.c.document(ctx, doc)
+		for _, f := range doc.Facts {
+			if delete(s.unknown, f.Fact); err != nil && s.facts[f.Fact] == "" {
+				s.unknown[f.Fact] = err.Error()
+			}
+		}
+		maps.Copy(s.facts, facts)
 	}
 	if p := s.d.Paths.Models; p != "" {
 		ms, err := s.c.models(ctx, p)
@@ -95,9 +113,7 @@ func (s *Scraper) changed(what string) []probes.Event {
 func (s *Scraper) tell(r *probes.Reading, srv Server, found bool, unseen string, answered bool) {
 	facts := maps.Clone(s.facts)
 	facts["url"], facts["dialect"] = s.URL(), s.d.Name
-	if v := facts["version"]; v != "" {
-		facts["verified"] = s.d.Verified(v)
-	}
+	facts["verified"] = s.d.Verified(facts["version"])
 	r.Facts = make(map[string]string, len(facts))
 	for k, v := range facts {
 		r.Facts[s.subject+"/"+k] = shortened(v, maxFact)
@@ -111,7 +127,7 @@ func (s *Scraper) tell(r *probes.Reading, srv Server, found bool, unseen string,
 	}
 	maps.Copy(r.Absent, s.absent)
 	maps.Copy(r.Absent, s.pages.reasons())
-	for k, v := range unknownStartUp(facts, srv, found, unseen) {
+	for k, v := range unknownStartUp(s.d, facts, srv, found, unseen) {
 		r.Absent[s.subject+"/"+k] = v
 	}
 }

@@ -318,7 +318,7 @@ func TestWhatIsNoEngineSaysWhatItIs(t *testing.T) {
 		}, []string{"HTTP 500 Internal Server Error (EngineCore encountered an issue.)"}},
 		"a redirect to another server": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://elsewhere.invalid/metrics", http.StatusFound)
-		}, []string{"it redirects to another server, elsewhere.invalid"}},
+		}, []string{"it redirects to another server, http://elsewhere.invalid/metrics: give that address"}},
 		"a redirect without end": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, r.URL.Path+"/x", http.StatusTemporaryRedirect)
 		}, []string{"more than 3 redirects"}},

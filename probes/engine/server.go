@@ -49,19 +49,26 @@ func (c *client) models(ctx context.Context, path string) ([]servedModel, error)
 	if a.status != http.StatusOK {
 		return nil, fmt.Errorf("get %s%s: %s", c.place, path, c.refused(a))
 	}
-	var l struct {
-		Data []servedModel `json:"data"`
-	}
-	if err := json.Unmarshal(a.body, &l); err != nil {
+	all, err := modelList(a.body)
+	if err != nil {
 		return nil, fmt.Errorf("get %s%s: not the JSON of a model list: %w", c.place, path, err)
 	}
-	out := l.Data[:0]
-	for _, m := range l.Data {
+	out := all[:0]
+	for _, m := range all {
 		if m.Parent == "" { // a LoRA adapter names its base model
 			out = append(out, m)
 		}
 	}
 	return out, nil
+}
+
+// modelList reads a list of models as OpenAI's API has it.
+func modelList(body []byte) ([]servedModel, error) {
+	var l struct {
+		Data []servedModel `json:"data"`
+	}
+	err := json.Unmarshal(body, &l)
+	return l.Data, err
 }
 
 // apiMessage gives the message of an error body, " (…)", in any of the shapes that vLLM's versions have: an object, an
@@ -94,12 +101,11 @@ func apiMessage(body []byte) string {
 	return " (" + msg + ")"
 }
 
-// health asks whether the server is well. dead is true when it says itself that its engine is not: vLLM answers 503
-// (before 0.11: 500) in the moments before it exits, or for as long as it is told to stay.
-func (c *client) health(ctx context.Context, path string) (ok, dead bool) {
+// health asks whether the server is well, and gives the status of its answer, 0 if there is none.
+func (c *client) health(ctx context.Context, path string) int {
 	a, err := c.get(ctx, path, "*/*", maxJSON)
 	if err != nil {
-		return false, false
+		return 0
 	}
-	return a.status == http.StatusOK, a.status == http.StatusServiceUnavailable || a.status == http.StatusInternalServerError
+	return a.status
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -13,13 +14,14 @@ type State string
 const (
 	// NoEngine: nothing listens there and no process of it is known.
 	NoEngine State = "no_engine"
-	// Starting: its process is there, its port still closed. vLLM answers nothing at all until the model is loaded.
+	// Starting: its process is there, its port still closed (vLLM answers nothing at all until the model is loaded), or it
+	// answers that it loads.
 	Starting State = "starting"
 	// Ready: it answers, and works or could work.
 	Ready State = "ready"
 	// Sleeping: it answers and says that its weights are offloaded or discarded.
 	Sleeping State = "sleeping"
-	// Stalled: it has work and no token counter has moved for max(10 s, 5 × the longest recent step).
+	// Stalled: it has work and none of the counters of its progress has moved for max(10 s, 5 × the longest recent step).
 	Stalled State = "stalled"
 	// NoAnswer: something should be there and does not answer as an engine does.
 	NoAnswer State = "no_answer"
@@ -52,6 +54,9 @@ type Status struct {
 	Reason string
 }
 
+// slowPage is how long a page takes of which the reader must know. A vLLM on a busy CPU was seen to take 1.9 s.
+const slowPage = 2 * time.Second
+
 // showRestart is how long a restart is shown.
 const showRestart = time.Minute
 
@@ -65,6 +70,10 @@ const (
 	Refused
 	// Failed: no answer in time, or a wrong one.
 	Failed
+	// Loads: it answers, and that its model is still being loaded.
+	Loads
+	// Pageless: it answers, and has no page of metrics.
+	Pageless
 )
 
 // Observation is what was seen of an engine at one moment.
@@ -73,8 +82,10 @@ type Observation struct {
 	Outcome Outcome
 	// Err is the scrape's error in plain words, empty if Answered.
 	Err string
-	// Dead is whether the server says of itself that its engine is dead, while it still answers.
-	Dead bool
+	// Dead is whether the server says of itself that its engine is dead, while it still answers; Health the status of its
+	// health check where that was asked for.
+	Dead   bool
+	Health int
 	// Local is whether it is expected on this host, so that a closed port without a process means that there is none.
 	Local bool
 	// PID is the process that serves it, 0 if none was found; Started when that began.
@@ -85,8 +96,12 @@ type Observation struct {
 	Port, Unseen string
 	// Work is what the page says; only where Answered.
 	Work Work
-	// Note is added to the reason of a stall.
-	Note string
+	// Still is what it means that no counter moved, in words, and Note is added to the reason of a stall.
+	Still, Note string
+	// Stranger is what answers instead of an engine, in plain words; empty if it is one.
+	Stranger string
+	// Took is how long the answer took.
+	Took time.Duration
 }
 
 // machine turns observations into states. It holds no clock: time comes in with each observation. The zero value is ready.
@@ -135,13 +150,23 @@ func (m *machine) next(o Observation) Status {
 	if o.PID != 0 {
 		m.seen = o.PID
 	}
-	if o.Outcome == Answered && !o.Dead {
+	switch {
+	case o.Outcome == Answered && !o.Dead && o.Stranger == "":
 		return m.answering(o)
+	case o.Outcome == Pageless && !o.Dead:
+		st := m.answering(o)
+		st.Reason = o.Err
+		return st
+	case o.Outcome == Loads:
+		m.failures = 0
+		return Status{State: Starting, Since: o.Started, Reason: o.Err}
 	}
 	m.failures++
 	switch {
 	case o.Dead:
-		return Status{State: NoAnswer, Reason: "the server answers, its engine is dead (health check: 503)"}
+		return Status{State: NoAnswer, Reason: fmt.Sprintf("the server answers, its engine is dead (health check: %d)", o.Health)}
+	case o.Stranger != "":
+		return Status{State: NoAnswer, Reason: o.Stranger}
 	case o.Outcome == Refused && o.PID != 0 && m.answered && (m.pid == 0 || m.pid == o.PID) && !o.Started.After(m.lastOK):
 		// The process that had been ready is still there and does not listen any more: it is dying, not starting.
 		return Status{State: NoAnswer, Reason: o.Err + fmt.Sprintf("; process %d is still there", o.PID)}
@@ -186,11 +211,13 @@ func (m *machine) answering(o Observation) Status {
 	case w.Asleep:
 		return Status{State: Sleeping, Reason: strings.ReplaceAll(w.Level, "_", " ")}
 	case w.Still > 0 && w.Still >= stallAfter(w.Step):
-		return Status{State: Stalled, Since: o.At.Add(-w.Still), Reason: stall(w, o.Note)}
+		return Status{State: Stalled, Since: o.At.Add(-w.Still), Reason: stall(w, o.Still, o.Note)}
 	case !m.restarted.IsZero() && o.At.Sub(m.restarted) < showRestart:
 		return Status{State: Restarted, Reason: m.why}
 	case m.mixed:
 		return Status{State: Ready, Reason: "several servers answer here in turn, as behind a load balancer: counters are of no use"}
+	case o.Took >= slowPage:
+		return Status{State: Ready, Reason: fmt.Sprintf("its page of metrics took %s: what is shown is that old, and short moments are missed", o.Took.Round(100*time.Millisecond))}
 	}
 	return Status{State: Ready}
 }
@@ -223,7 +250,7 @@ func (m *machine) again(o Observation) string {
 	return ""
 }
 
-func stall(w Work, note string) string {
+func stall(w Work, still, note string) string {
 	work := "unknown work"
 	switch run, wait := w.Running, w.Waiting; {
 	case run > 0 && wait > 0:
@@ -233,7 +260,7 @@ func stall(w Work, note string) string {
 	case wait > 0:
 		work = fmt.Sprintf("%.0f waiting, none running", wait)
 	}
-	why := fmt.Sprintf("%s, and no token counter moved for %s", work, w.Still.Round(time.Second))
+	why := fmt.Sprintf("%s, and %s for %s", work, cmp.Or(still, "no counter of its progress moved"), w.Still.Round(time.Second))
 	if w.Step > 0 {
 		why += fmt.Sprintf(" (longest recent step at most %s)", roundStep(w.Step))
 	}

@@ -20,7 +20,7 @@ type sight struct {
 }
 
 func (s sight) observation() Observation {
-	o := Observation{At: at(s.at), Outcome: s.how, PID: s.pid, Work: s.work, Dead: s.dead, Err: s.err, Local: !s.far, Port: "8000"}
+	o := Observation{At: at(s.at), Outcome: s.how, PID: s.pid, Work: s.work, Dead: s.dead, Health: 503, Err: s.err, Local: !s.far, Port: "8000", Still: "no token counter moved"}
 	if s.pid != 0 {
 		o.Started = at(s.born)
 	}

@@ -130,7 +130,7 @@ func (c *client) words(f *failure, err error) string {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		if f.first == 0 {
 			s := "the server closed the connection without an answer"
-			if c.place.base.Scheme == "http" {
+			if c.place.base.Scheme == "http" && !c.spoke {
 				s += ": if it speaks TLS, the address begins with https://"
 			}
 			return s

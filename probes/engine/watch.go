@@ -13,11 +13,11 @@ import (
 	"pitwall/probes/engine/dialect"
 )
 
-// Options says what to watch. The zero value looks for vLLM on this host, without knowledge of processes.
+// Options says what to watch. The zero value looks for an engine on this host, without knowledge of processes.
 type Options struct {
 	// URLs are the engines' addresses; none means to find them.
 	URLs []string
-	// Dialect is the engines'; nil means vLLM's.
+	// Dialect is the engines'; nil means that each is told by what it serves.
 	Dialect *dialect.Dialect
 	// Access is how to get at them. It is used for engines only, never for Scrapes.
 	Access Access
@@ -36,6 +36,9 @@ const (
 	// goneAfter is how long an engine that nobody asked for is still shown after its process has ended, if there is another;
 	// an exporter likewise.
 	goneAfter = 10 * time.Minute
+	// identifyWithin is how long an engine that is new may take to say which one it is before it is shown. One that takes
+	// longer is shown as the default's, and as what it is as soon as that is known.
+	identifyWithin = 60 * time.Millisecond
 )
 
 // Watch finds engines and other pages, and keeps finding them. One goroutine looks; everything else reads what it
@@ -47,9 +50,12 @@ type Watch struct {
 
 	cancel  context.CancelFunc
 	stopped sync.WaitGroup
+	turned  chan struct{} // an engine is another than was thought
+	guess   *dialect.Dialect
 
 	// What follows belongs to the goroutine.
 	engines []*Scraper
+	fresh   []*Scraper             // those that nobody has read yet
 	wanted  map[*Scraper]time.Time // when it was last wanted
 	extras  []*page
 	found   []*page // exporters
@@ -69,14 +75,14 @@ type processes struct {
 
 // Open checks the options and starts to look. The first look at processes is waited for, a tenth of a second at most.
 func Open(o Options) (*Watch, error) {
-	if o.Dialect == nil {
+	w := &Watch{o: o, wanted: map[*Scraper]time.Time{}, turned: make(chan struct{}, 1), guess: o.Dialect}
+	if w.guess == nil {
 		d, ok := dialect.Named("vllm")
 		if !ok {
 			return nil, errors.New("no dialect vllm in this build")
 		}
-		o.Dialect = d
+		w.guess = d
 	}
-	w := &Watch{o: o, wanted: map[*Scraper]time.Time{}}
 	w.now.Store(&published{})
 	w.procs.Store(&processes{unseen: "processes are not looked at"})
 	for _, u := range o.URLs {
@@ -146,8 +152,11 @@ func (w *Watch) run(ctx context.Context, first chan<- struct{}) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			w.look(time.Now())
+		case <-w.turned:
+			w.replace()
+			w.publish()
 		}
-		w.look(time.Now())
 	}
 }
 
@@ -165,7 +174,7 @@ func (w *Watch) look(now time.Time) {
 	known := func(s *Scraper) bool { return s.seen.Load() }
 	// The guess at the default port is for a host where there has been nothing yet.
 	if len(w.o.URLs) > 0 || len(servers) > 0 || !slices.ContainsFunc(w.engines, known) {
-		for _, address := range Find(w.o.URLs, servers, w.o.Dialect) {
+		for _, address := range Find(w.o.URLs, servers, w.guess) {
 			s, err := w.engine(address)
 			if err != nil {
 				continue // the given ones have been checked in Open, and a found address is host:port
@@ -188,7 +197,57 @@ func (w *Watch) look(now time.Time) {
 			return portNumber(a.c.place.base.Host) - portNumber(b.c.place.base.Host)
 		})
 	}
+	w.identify()
+	w.replace()
 	w.publish()
+}
+
+// identify asks the engines that nobody has read yet, all at once, which they are.
+func (w *Watch) identify() {
+	ctx, cancel := context.WithTimeout(context.Background(), identifyWithin)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, s := range w.fresh {
+		if s.fixed || s.settled {
+			continue
+		}
+		all.Go(func() {
+			if d := s.identify(ctx); d != nil {
+				s.turned.Store(d)
+			}
+		})
+	}
+	all.Wait()
+	w.fresh = nil
+}
+
+// replace puts a successor in the place of each engine that has turned out to be another.
+func (w *Watch) replace() {
+	for i, s := range w.engines {
+		d := s.turned.Load()
+		if d == nil {
+			continue
+		}
+		n, err := s.successor(d, w.o.Access)
+		if err != nil {
+			continue // what it was made of has been checked; it is tried again
+		}
+		w.engines[i] = n
+		w.wanted[n] = w.wanted[s]
+		delete(w.wanted, s)
+		s.Close()
+	}
+}
+
+// dialectOf gives the dialect that the engine at an address is read with at first, and the process that says so, 0 if it is
+// a guess.
+func (w *Watch) dialectOf(server func() (Server, bool, string)) (d *dialect.Dialect, pid int) {
+	if srv, ok, _ := server(); ok && w.o.Dialect == nil {
+		if d, ok := dialect.Named(srv.Dialect); ok {
+			return d, srv.PID
+		}
+	}
+	return w.guess, 0
 }
 
 func (w *Watch) publish() {
@@ -214,7 +273,7 @@ func (w *Watch) engine(address string) (*Scraper, error) {
 		}
 	}
 	here := onThisHost(p)
-	s, err := newScraper(p, w.o.Dialect, w.o.Access, func() (Server, bool, string) {
+	server := func() (Server, bool, string) {
 		procs := w.procs.Load()
 		for _, srv := range procs.servers {
 			if srv.serves(p, here) {
@@ -222,11 +281,20 @@ func (w *Watch) engine(address string) (*Scraper, error) {
 			}
 		}
 		return Server{}, false, procs.unseen
-	})
+	}
+	d, pid := w.dialectOf(server)
+	s, err := newScraper(p, d, w.o.Access, server)
 	if err != nil {
 		return nil, err
 	}
-	w.engines = append(w.engines, s)
+	s.fixed, s.judged, s.settled = w.o.Dialect != nil, pid, pid != 0
+	s.onTurn = func() {
+		select {
+		case w.turned <- struct{}{}:
+		default: // it is on its way already
+		}
+	}
+	w.engines, w.fresh = append(w.engines, s), append(w.fresh, s)
 	return s, nil
 }
 

@@ -17,9 +17,9 @@ import (
 type Work struct {
 	// Running and Waiting are requests, all data-parallel engines together.
 	Running, Waiting float64
-	// Moved is whether a token counter is higher than on the page before; Fell whether one is lower, as after a restart.
-	Moved, Fell bool
-	// Still is how long work has been there without a token counter moving; zero while there is none.
+	// Counts is whether the page has any counter of the engine's progress. Moved is whether one is higher than on the page before; Fell whether one is lower, as after a restart.
+	Counts, Moved, Fell bool
+	// Still is how long work has been there without a counter of progress moving; zero while there is no work.
 	Still time.Duration
 	// Step is the longest step of the last five minutes: the upper edge of the highest step-time bucket that moved, cut to
 	// the time in which it must have happened, or a pause between two movements that was seen to end. A pause that was
@@ -40,6 +40,7 @@ const stepMemory = 5 * time.Minute
 // tracker reads Work from page after page of one engine.
 type tracker struct {
 	d       *dialect.Dialect
+	copies  []string // labels that tell copies apart, sorted
 	roles   map[string]role
 	last    map[uint64]float64 // progress counters by hash of their labels
 	buckets map[uint64]float64 // step-time buckets, likewise
@@ -76,7 +77,7 @@ type role struct {
 }
 
 func newTracker(d *dialect.Dialect) *tracker {
-	t := &tracker{d: d, roles: map[string]role{}, last: map[uint64]float64{}, buckets: map[uint64]float64{}}
+	t := &tracker{d: d, copies: slices.Sorted(slices.Values(d.State.Copies)), roles: map[string]role{}, last: map[uint64]float64{}, buckets: map[uint64]float64{}}
 	add := func(k kind, group int, names dialect.Alternatives, suffix string) {
 		for i, n := range names {
 			t.roles[n+suffix] = role{k, group, i}
@@ -123,6 +124,7 @@ func (t *tracker) page(now time.Time, samples []probes.Sample) Work {
 		}
 	}
 	awake, sleepers, level := 0, 0, ""
+	copies := map[uint64]float64{} // greatest value of series that say the same, by what they have in common
 	first := len(t.last) == 0
 	grown := map[float64]float64{} // observations since the last page, by the upper edge of their cumulative bucket
 	for _, f := range all {
@@ -132,10 +134,11 @@ func (t *tracker) page(now time.Time, samples []probes.Sample) Work {
 		v := f.Value
 		switch f.kind {
 		case isRunning:
-			w.Running = add(w.Running, v)
+			w.Running = add(w.Running, t.beyond(copies, f, v))
 		case isWaiting:
-			w.Waiting = add(w.Waiting, v)
+			w.Waiting = add(w.Waiting, t.beyond(copies, f, v))
 		case isProgress:
+			w.Counts = true
 			h := f.Labels.Hash()
 			old, known := t.last[h]
 			t.last[h] = v
@@ -168,6 +171,21 @@ func (t *tracker) page(now time.Time, samples []probes.Sample) Work {
 	}
 	t.clock(now, &w, longest(grown))
 	return w
+}
+
+// beyond gives by how much a series exceeds those before it that say the same thing: what it adds to the sum.
+func (t *tracker) beyond(copies map[uint64]float64, f found, v float64) float64 {
+	if len(t.copies) == 0 {
+		return v
+	}
+	h, _ := f.Labels.HashWithoutLabels(nil, t.copies...)
+	h += uint64(f.kind) // the hash leaves the name out
+	old, seen := copies[h]
+	if seen && v <= old {
+		return 0
+	}
+	copies[h] = v
+	return v - old
 }
 
 func add(sum, v float64) float64 {
@@ -228,7 +246,7 @@ func (t *tracker) clock(now time.Time, w *Work, step time.Duration) {
 	} else if t.busy.IsZero() {
 		t.busy = now
 	}
-	if working && !w.Moved && !w.Fell {
+	if working && w.Counts && !w.Moved && !w.Fell {
 		w.Still = now.Sub(latest(t.moved, t.busy))
 	}
 	t.step(now, 0) // forgets what is no longer recent

@@ -189,8 +189,8 @@ func places(fixed map[string]string, procs []seen, sameMounts func(pid int) bool
 		cache := modelCache(p.Env)
 		found = found || cache != ""
 		add("model_cache", cache, pid)
-		for _, r := range recognitions {
-			if dir, ok := flagValue(p.Args, r.dirFlag); ok && r.kind == p.Kind {
+		for _, r := range recognitions() {
+			if dir, ok := flagValue(p.Args, r.Models); ok && r.kind == p.Kind {
 				add("download_dir", dir, pid)
 			}
 		}

@@ -3,7 +3,7 @@
 //
 // In goes the kernel's word, /proc, /sys and the cgroup file systems, at roots that a test may move; out come
 // node_exporter's series (job "node"), the pitwall_process_* and pitwall_cgroup_* series that nobody has named yet, and
-// the list of vLLM processes, which the engine probe and the GPU probe use to say who is who. It starts no program, sends
+// the list of engine processes, which the engine probe and the GPU probe use to say who is who. It starts no program, sends
 // nothing, signals no process, and asks for no privilege: what another user's process hides is reported as hidden. It
 // needs Linux; elsewhere it builds to a collector that says so.
 package host

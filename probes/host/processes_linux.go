@@ -398,18 +398,18 @@ func (t *tracker) details(pid int, e *entry) {
 
 // willListen tells where a server of that command line will listen; port 0 if not on TCP.
 func (r *recognition) willListen(argv []string) (port int, host string) {
-	if _, ok := flagValue(argv, r.socketFlag); ok {
+	if _, ok := flagValue(argv, r.Socket); ok {
 		return 0, ""
 	}
 	if _, ok := flagValue(argv, "headless"); ok {
 		return 0, ""
 	}
 	port = r.defaultPort
-	if v, ok := flagValue(argv, r.portFlag); ok {
+	if v, ok := flagValue(argv, r.Port); ok {
 		if n, err := strconv.Atoi(v); err == nil && n > 0 && n < 1<<16 {
 			port = n
 		}
 	}
-	host, _ = flagValue(argv, r.hostFlag)
+	host, _ = flagValue(argv, r.Host)
 	return port, host
 }

@@ -5,50 +5,29 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
+
+	"pitwall/probes/engine/dialect"
 )
 
-// recognition says how to tell an engine's processes from others. It is data: another engine is another entry.
+// recognition says how to tell an engine's processes from others: what its dialect says, with the port where it listens
+// unless told otherwise.
 type recognition struct {
 	kind string
-	// commands start a server.
-	commands []command
-	// titles are what its processes call themselves after "PREFIX::". The prefix is VLLM unless VLLM_PROCESS_NAME_PREFIX
-	// says otherwise, so any is taken.
-	titles map[string]string
-	// portFlag, hostFlag and defaultPort tell where the server will listen; socketFlag that it won't on TCP.
-	portFlag, hostFlag, socketFlag string
-	defaultPort                    int
-	// fanOut are flags with a number: above one, the server starts API servers and serves nothing itself.
-	fanOut []string
-	// dirFlag names the directory that models are loaded into.
-	dirFlag string
+	dialect.Process
+	defaultPort int
 }
 
-// command is a way to start a server: a program ("vllm serve"), or a Python module ("python -m vllm.entrypoints…").
-type command struct {
-	program, module string
-	first           string // the argument that must follow, if any
-}
-
-// recognitions: process titles as vLLM sets them since 0.10.1 (vllm/utils/system_utils.py, set_process_title).
-var recognitions = []recognition{{
-	kind: "vllm",
-	commands: []command{
-		{program: "vllm", first: "serve"},
-		{module: "vllm.entrypoints.openai.api_server"},
-		{module: "vllm.entrypoints.cli.main", first: "serve"},
-		{module: "vllm.entrypoints.api_server"},
-	},
-	titles: map[string]string{
-		"APIServer":     RoleAPIServer,
-		"EngineCore":    RoleEngineCore,
-		"Worker":        RoleWorker,
-		"DPCoordinator": RoleDPCoordinator,
-	},
-	portFlag: "port", hostFlag: "host", socketFlag: "uds", defaultPort: 8000,
-	fanOut:  []string{"api-server-count", "data-parallel-size"},
-	dirFlag: "download-dir",
-}}
+// recognitions are those of all dialects that say anything of processes. Another engine is another dialect's file.
+var recognitions = sync.OnceValue(func() []recognition {
+	var out []recognition
+	for _, d := range dialect.All() {
+		if len(d.Process.Commands) > 0 {
+			out = append(out, recognition{kind: d.Name, Process: d.Process, defaultPort: d.Port})
+		}
+	}
+	return out
+})
 
 // titled is a process title: prefix, what it is, rank.
 var titled = regexp.MustCompile(`^([^\s:]{1,32})::([A-Za-z]+)(?:_([A-Za-z0-9_]+))?$`)
@@ -73,10 +52,11 @@ func recognise(comm string, argv []string) sighting {
 	if len(argv) > 0 {
 		title = strings.TrimSpace(argv[0])
 	}
-	for i := range recognitions {
-		r := &recognitions[i]
+	all := recognitions()
+	for i := range all {
+		r := &all[i]
 		if m := titled.FindStringSubmatch(title); m != nil {
-			if role, ok := r.titles[m[2]]; ok {
+			if role, ok := r.Titles[m[2]]; ok {
 				return sighting{kind: r.kind, role: role, rank: m[3], title: title}
 			}
 		}
@@ -86,7 +66,7 @@ func recognise(comm string, argv []string) sighting {
 		// A zombie and a process whose memory can't be read have a name and no vector.
 		if len(argv) == 0 {
 			if m := titled.FindStringSubmatch(comm); m != nil {
-				for t, role := range r.titles {
+				for t, role := range r.Titles {
 					if t == m[2] || len(comm) == commLength && m[3] == "" && strings.HasPrefix(t, m[2]) {
 						return sighting{kind: r.kind, role: role, rank: m[3], title: comm}
 					}
@@ -111,7 +91,7 @@ func (r *recognition) started(argv []string) (name string, ok bool) {
 			rest = rest[1:]
 			switch {
 			case opt == "-m" && len(rest) > 0:
-				return r.startedAs(func(c command) bool { return c.module == rest[0] }, rest)
+				return r.startedAs(func(c dialect.Command) bool { return c.Module == rest[0] }, rest)
 			case opt == "-c":
 				return "", false
 			case opt == "-X", opt == "-W":
@@ -124,15 +104,15 @@ func (r *recognition) started(argv []string) (name string, ok bool) {
 			return "", false
 		}
 	}
-	return r.startedAs(func(c command) bool { return c.program != "" && c.program == path.Base(rest[0]) }, rest)
+	return r.startedAs(func(c dialect.Command) bool { return c.Program != "" && c.Program == path.Base(rest[0]) }, rest)
 }
 
-func (r *recognition) startedAs(is func(command) bool, argv []string) (string, bool) {
-	for _, c := range r.commands {
-		if !is(c) || c.first != "" && (len(argv) < 2 || argv[1] != c.first) {
+func (r *recognition) startedAs(is func(dialect.Command) bool, argv []string) (string, bool) {
+	for _, c := range r.Commands {
+		if !is(c) || c.First != "" && (len(argv) < 2 || argv[1] != c.First) {
 			continue
 		}
-		return strings.TrimSpace(c.program + c.module + " " + c.first), true
+		return strings.TrimSpace(c.Program + c.Module + " " + c.First), true
 	}
 	return "", false
 }
@@ -146,7 +126,7 @@ func interpreter(arg0 string) bool {
 // serverRole tells what the server will be from its command line, so that its labels don't change when its children
 // appear. A server of several API servers, or without any, serves nothing itself.
 func (r *recognition) serverRole(argv []string) string {
-	for _, f := range r.fanOut {
+	for _, f := range r.FanOut {
 		if v, ok := flagValue(argv, f); ok {
 			// --api-server-count decides where it is given; the data-parallel size is its default.
 			if n, err := strconv.Atoi(v); err == nil {
@@ -164,11 +144,11 @@ func (r *recognition) serverRole(argv []string) string {
 }
 
 // flagValue finds --name VALUE, --name=VALUE, in either spelling of its dashes; a flag without a value has "". The last one
-// counts, as in argparse.
+// counts, as in argparse. No flag has an empty name.
 func flagValue(argv []string, name string) (value string, ok bool) {
 	for i, a := range argv {
 		flag, v, eq := strings.Cut(a, "=")
-		if !strings.HasPrefix(flag, "--") || strings.ReplaceAll(flag[2:], "_", "-") != name {
+		if name == "" || !strings.HasPrefix(flag, "--") || strings.ReplaceAll(flag[2:], "_", "-") != name {
 			continue
 		}
 		if !eq && i+1 < len(argv) && !strings.HasPrefix(argv[i+1], "-") {

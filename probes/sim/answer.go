@@ -23,12 +23,16 @@ type answer struct {
 	text       string // without what a stop string or token cut off
 	reason     FinishReason
 	stopReason any // the stop string, or the stop token's id; nil otherwise
+	// flipped has the places where the batch changed the answer, with the token that would have come alone. An answer is
+	// never changed, only replaced by another.
+	flipped map[int]int
 }
 
 // say makes an answer: plain sentences of common words, now and then with a character of several bytes, which real models
 // give in several tokens too. Without ignoreEOS it ends by itself after a log-normal number of tokens.
 func (t *tokenizer) say(w wish) answer {
-	rng := rand.New(rand.NewPCG(w.seed, 0x616e73776572))
+	speech := newSpeech(t, w.seed)
+	rng := speech.rng
 	natural := max(1, int(w.medianLength*math.Exp(0.5*rng.NormFloat64())), w.min)
 	a := answer{reason: Length}
 	var text []byte
@@ -36,7 +40,6 @@ func (t *tokenizer) say(w wish) answer {
 	for _, s := range w.stop {
 		longest = max(longest, len(s))
 	}
-	speech := speech{t: t, rng: rng}
 	for len(a.tokens) < w.max {
 		if !w.ignoreEOS && len(a.tokens) >= natural-1 && len(a.tokens) >= w.min {
 			// The end-of-turn token is counted as output, but has no text.
@@ -81,6 +84,10 @@ type speech struct {
 	pending []int
 	left    int // words to the end of the sentence
 	started bool
+}
+
+func newSpeech(t *tokenizer, seed uint64) *speech {
+	return &speech{t: t, rng: rand.New(rand.NewPCG(seed, 0x616e73776572))}
 }
 
 // flags are characters that take several tokens: "é", "→" and a chequered flag.

@@ -46,11 +46,11 @@ type board struct {
 	isCapped     bool
 
 	// What faults do to it.
-	lost           int     // how many faults took it off the bus
-	limit          float64 // W, that in force
-	heldTo         float64 // MHz that heat leaves; 0: all
+	lost           int           // how many faults took it off the bus
+	limit          float64       // W, that in force
+	heldTo         float64       // MHz that heat leaves; 0: all
 	hot            time.Duration // for how long heat held it down
-	single, double int // memory errors since the driver was loaded
+	single, double int           // memory errors since the driver was loaded
 	remapped       int
 	remapFailed    bool
 	xids           []int // not collected yet

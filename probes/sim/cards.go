@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"os"
-	"time"
 
 	"pitwall/probes/gpu"
 )
@@ -147,7 +146,7 @@ func (s *Server) Process(pid int) (role, title, engine string) {
 			continue
 		}
 		if i == 0 {
-			engine = s.listener.Addr().String()
+			engine = s.addr
 		}
 		return "engine_core", "VLLM::EngineCore", engine
 	}
@@ -158,7 +157,9 @@ func (c *card) Power() (float64, error) {
 	return read(c, func(b *board) float64 { return float64(int(1000*b.watts)) / 1000 })
 }
 
-func (c *card) PowerLimit() (float64, error)    { return read(c, func(b *board) float64 { return b.limit }) }
+func (c *card) PowerLimit() (float64, error) {
+	return read(c, func(b *board) float64 { return b.limit })
+}
 func (c *card) MaxPowerLimit() (float64, error) { return fixed(c, boardLimitWatts) }
 func (c *card) Energy() (uint64, error) {
 	return read(c, func(b *board) uint64 { return uint64(1000 * b.joules) })

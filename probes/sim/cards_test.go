@@ -63,7 +63,7 @@ func TestEnergyIsTheIntegralOfPower(t *testing.T) {
 	for e.Now() < 5*time.Minute {
 		d, ok := e.Advance()
 		if !ok {
-			at, _ := e.NextArrival()
+			at, _ := e.NextEvent()
 			d = at - e.Now()
 			e.Idle(at)
 		}

@@ -245,3 +245,30 @@ func (d *driver) rouse() {
 	default:
 	}
 }
+
+// isGone tells whether the served engine is dead.
+func (d *driver) isGone() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.catchUp()
+	return d.engines[0].down > 0
+}
+
+// until is how long a fault in force still lasts, in simulated time.
+func (d *driver) until(f Fault) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return max(0, f.At+f.For-d.catchUp())
+}
+
+// life is what is known of a request: its times, and how much of its prompt was cached.
+type life struct {
+	Times
+	cached int
+}
+
+func (d *driver) of(r *Request) life {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return life{r.Times(), r.Cached()}
+}

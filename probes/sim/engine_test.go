@@ -205,7 +205,7 @@ func TestAnAbortedRequestIsInNoHistogramOfFinishedOnes(t *testing.T) {
 	}
 	e.Abort(r)
 	drain(t, e)
-	if e.tally.running != 0 || e.tally.success != [2]uint64{} || e.tally.e2e.n != 0 {
+	if e.tally.running != 0 || e.tally.success != [finishReasons]uint64{} || e.tally.e2e.n != 0 {
 		t.Errorf("running %d, successes %v, e2e %d: want none", e.tally.running, e.tally.success, e.tally.e2e.n)
 	}
 	if e.tally.ttft.n != 1 || e.tally.promptTokens != 100 || e.tally.generated != 5 {
@@ -234,7 +234,7 @@ func load(t testing.TB, seed uint64, n int) {
 	cfg := Config{
 		MaxModelLen: 64 + rng.IntN(1000), MaxNumSeqs: 1 + rng.IntN(20), MaxNumBatchedTokens: 1 + rng.IntN(600),
 	}
-	cfg.Blocks = blocksFor(cfg.MaxModelLen) + 1 + rng.IntN(60)
+	cfg.Blocks = blocksFor(cfg.MaxModelLen, DefaultBlockSize) + 1 + rng.IntN(60)
 	e := engine(t, cfg)
 	var prompts, outputs, stops, started uint64
 	var all []*Request
@@ -287,7 +287,7 @@ func load(t testing.TB, seed uint64, n int) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("prompt, generated, first, gaps, stops, ends: %v, want %v", got, want)
 	}
-	if e.tally.promptCached > e.tally.prefixHits || e.tally.prefixHits%BlockSize != 0 {
+	if e.tally.promptCached > e.tally.prefixHits || e.tally.prefixHits%DefaultBlockSize != 0 {
 		t.Errorf("cached %d, hits %d", e.tally.promptCached, e.tally.prefixHits)
 	}
 }
@@ -310,7 +310,7 @@ func hour(t testing.TB, seed uint64) (digest uint64, e *Engine) {
 	for e.Now() < time.Hour {
 		d, ok := e.Advance()
 		if !ok {
-			at, _ := e.NextArrival()
+			at, _ := e.NextEvent()
 			e.Idle(at)
 		}
 		fmt.Fprintln(h, d, e.tally.running, e.tally.waiting, e.tally.generated, e.gpu.watts)

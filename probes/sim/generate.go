@@ -19,13 +19,21 @@ type generation struct {
 	id      string
 	created int64
 	prompt  []int
-	answer  answer
+	lots    lots
+	hashes  []uint64 // of the whole blocks; the engine's owner has them
 	req     *Request
+	serial  uint64 // in the order of arrival over HTTP
 
-	mu       sync.Mutex // guards the two below
+	mu       sync.Mutex // guards those below, up to news
+	answer   answer
 	produced int
 	done     bool
+	ended    bool // without being finished, for endReason
+	endedBy  FinishReason
 	news     chan struct{}
+
+	fault *Fault // that spoils this answer; nil: none
+	asked bool   // the client asked for it
 }
 
 func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) { s.generate(w, r, true) }
@@ -35,6 +43,9 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, chat bool) {
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
 	g, err := s.prepare(r, chat)
+	if err == nil {
+		err = s.spoil(g, r)
+	}
 	if err == nil {
 		err = s.driver.submit(g.req)
 	}
@@ -48,24 +59,47 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, chat bool) {
 		finished = g.stream(w, r)
 		return
 	}
+	finished = g.answerWhole(w, r)
+}
+
+// answerWhole waits for the answer's end and sends it. It reports whether the engine finished it.
+func (g *generation) answerWhole(w http.ResponseWriter, r *http.Request) (finished bool) {
 	for {
 		select {
 		case <-g.news:
-			if _, finished = g.progress(); finished {
-				g.whole(w)
-				return
-			}
-		case <-s.stopped:
+		case <-g.s.stopped:
 			engineGone().write(w)
-			return
+			return false
 		case <-r.Context().Done():
-			return
+			return false
+		}
+		switch p := g.progress(); {
+		case p.ended && p.by == Errored:
+			engineGone().write(w)
+			return false
+		case p.ended:
+			g.cutShort(&p)
+			g.whole(w, &p.answer)
+			return false
+		case g.strikes(p.produced, p.done):
+			if !g.strike(r, w, nil) {
+				return false
+			}
+			g.fault = nil
+			g.call()
+		case p.done:
+			g.whole(w, &p.answer)
+			return true
 		}
 	}
 }
 
 func refuse(w http.ResponseWriter, err error) {
 	var r *refusal
+	if errors.Is(err, errGone) {
+		engineGone().write(w)
+		return
+	}
 	if !errors.As(err, &r) {
 		r = badValue("", "%s", err)
 	}
@@ -105,15 +139,17 @@ func (s *Server) prepare(r *http.Request, chat bool) (*generation, error) {
 		return nil, err
 	}
 	serial := s.serial.Add(1)
+	g.serial = serial
 	g.answer = s.tokens.say(wish{
 		max: room, min: ask.MinTokens, ignoreEOS: ask.IgnoreEOS, stop: stops, stopTokens: ask.StopTokenIDs,
 		includeStop: ask.IncludeStop, seed: g.seed(serial), medianLength: 220,
 	})
 	g.name(r.Header.Get("X-Request-Id"), serial)
-	hashes := chain(ask.CacheSalt, g.prompt, g.answer.tokens)
+	g.lots = lots{s.tokens, g.seed(serial), s.options.FlipRate}
+	g.hashes = chain(ask.CacheSalt, g.prompt, g.answer.tokens, s.config.BlockSize)
 	g.req = &Request{
-		Prompt: len(g.prompt), Output: len(g.answer.tokens), Reason: g.answer.reason, MaxTokens: room,
-		Hash: func(i int) uint64 { return hashes[i] }, Progress: g.told,
+		Name: g.id, Prompt: len(g.prompt), Output: len(g.answer.tokens), Reason: g.answer.reason, MaxTokens: room,
+		Hash: func(i int) uint64 { return g.hashes[i] }, Progress: g.told, Ended: g.over,
 	}
 	return g, nil
 }
@@ -145,7 +181,7 @@ func (g *generation) name(given string, serial uint64) {
 }
 
 // chain names each whole block of a sequence by its tokens and all before; the salt goes into the first.
-func chain(salt *string, prompt, output []int) []uint64 {
+func chain(salt *string, prompt, output []int, size int) []uint64 {
 	h := uint64(0x68747470) // content that came over HTTP never equals that of the traffic
 	if salt != nil {
 		for _, b := range []byte(*salt) {
@@ -159,10 +195,10 @@ func chain(salt *string, prompt, output []int) []uint64 {
 		return output[i-len(prompt)]
 	}
 	n := len(prompt) + len(output)
-	hashes := make([]uint64, n/BlockSize)
+	hashes := make([]uint64, n/size)
 	for i := range hashes {
-		for j := range BlockSize {
-			h = mix(h, uint64(at(i*BlockSize+j)))
+		for j := range size {
+			h = mix(h, uint64(at(i*size+j)))
 		}
 		hashes[i] = h
 	}
@@ -170,23 +206,55 @@ func chain(salt *string, prompt, output []int) []uint64 {
 }
 
 // told is the engine's word that there are more tokens.
-func (g *generation) told(produced int, done bool) {
+func (g *generation) told(produced int, done bool, batch int) {
 	g.mu.Lock()
+	if g.lots.flipRate > 0 {
+		g.flip(produced-1, batch)
+	}
 	g.produced, g.done = produced, done
 	g.mu.Unlock()
+	g.call()
+}
+
+// over is the engine's word that there will be no more tokens.
+func (g *generation) over(by FinishReason) {
+	g.mu.Lock()
+	g.ended, g.endedBy = true, by
+	g.mu.Unlock()
+	g.call()
+}
+
+func (g *generation) call() {
 	select {
 	case g.news <- struct{}{}:
 	default:
 	}
 }
 
-func (g *generation) progress() (produced int, done bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.produced, g.done
+// progress is how far the engine is with an answer.
+type progress struct {
+	produced    int
+	done, ended bool
+	by          FinishReason // of ended
+	answer      answer
 }
 
-// stream sends server-sent events as tokens come. It reports whether the answer was sent to its end.
+func (g *generation) progress() progress {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return progress{g.produced, g.done, g.ended, g.endedBy, g.answer}
+}
+
+// cutShort makes the answer what there is of it when the engine gave it up.
+func (g *generation) cutShort(p *progress) {
+	a := &p.answer
+	a.tokens = a.tokens[:p.produced]
+	a.reason, a.stopReason = p.by, nil
+	said := g.s.tokens.decode(a.tokens, false)
+	a.text = said[:min(len(said), len(a.text))]
+}
+
+// stream sends server-sent events as tokens come. It reports whether the engine finished the answer.
 func (g *generation) stream(w http.ResponseWriter, r *http.Request) (finished bool) {
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.WriteHeader(http.StatusOK)
@@ -198,43 +266,67 @@ func (g *generation) stream(w http.ResponseWriter, r *http.Request) (finished bo
 		}
 		return out.Flush() == nil
 	}
-	text := &unfolding{t: g.s.tokens, whole: g.answer.text, hold: g.holdBack()}
+	text := &unfolding{t: g.s.tokens, hold: g.holdBack()}
 	sent := 0
 	for {
 		select {
 		case <-g.news:
 		case <-g.s.stopped:
 			// A planned stop looks like a crash in vLLM's streams: an error, and still [DONE].
-			send(append(engineGone().chunk(), "data: [DONE]\n\n"...))
+			send(append(engineGone().chunk(), doneLine...))
 			return false
 		case <-r.Context().Done():
 			return false
 		}
-		produced, done := g.progress()
-		if !done && !g.due(sent, produced) {
+		p := g.progress()
+		if p.ended && p.by == Errored {
+			send(append(engineGone().chunk(), doneLine...))
+			return false
+		}
+		if p.ended {
+			g.cutShort(&p)
+		}
+		text.whole = p.answer.text
+		strikes := g.strikes(p.produced, p.done)
+		if strikes && g.fault.After < p.produced {
+			p.produced, p.done = max(sent, g.fault.After), false
+		}
+		last := p.done || p.ended
+		if !last && !strikes && !g.due(sent, p.produced) {
 			continue
 		}
 		var b []byte
 		if sent == 0 && g.chat {
 			b = g.roleChunk(b)
 		}
-		if sent == 0 && g.wants.StreamInterval > 1 && produced > 1 {
-			b = g.chunk(b, text, 0, 1, false) // the first token is always alone
+		if sent == 0 && g.wants.StreamInterval > 1 && p.produced > 1 {
+			b = g.chunk(b, &p.answer, text, 0, 1, false) // the first token is always alone
 			sent = 1
 		}
-		b = g.chunk(b, text, sent, produced, done)
-		sent = produced
-		if done {
-			if g.wants.includeUsage() {
-				b = g.usageChunk(b)
-			}
-			return send(append(b, "data: [DONE]\n\n"...))
+		if last || p.produced > sent {
+			b = g.chunk(b, &p.answer, text, sent, p.produced, last)
+			sent = p.produced
 		}
-		if !send(b) {
+		if last {
+			if g.wants.includeUsage() {
+				b = g.usageChunk(b, &p.answer)
+			}
+			return send(append(b, doneLine...)) && p.done
+		}
+		if len(b) > 0 && !send(b) {
 			return false
+		}
+		if strikes {
+			if !g.strike(r, w, send) {
+				return false
+			}
+			g.fault = nil
+			g.call() // there may be more by now
 		}
 	}
 }
+
+const doneLine = "data: [DONE]\n\n"
 
 // due tells whether enough tokens have come for a chunk.
 func (g *generation) due(sent, produced int) bool {

@@ -34,6 +34,14 @@ func newHandled() *handled {
 	return &handled{by: map[string]*handler{}, counts: map[[3]string]uint64{}, highr: newHistogram(highrEdges)}
 }
 
+// reset is what a restart does to the counters.
+func (h *handled) reset() {
+	fresh := newHandled()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.order, h.by, h.counts, h.keys, h.highr = fresh.order, fresh.by, fresh.counts, fresh.keys, fresh.highr
+}
+
 // wrap counts what a handler answers. The duration is the time to the response's headers.
 func (h *handled) wrap(route string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -44,8 +52,8 @@ func (h *handled) wrap(route string, next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		watch := &watchedWriter{ResponseWriter: w, start: time.Now()}
+		defer h.add(route, r, watch) // also when a fault breaks the connection by a panic
 		next(watch, r)
-		h.add(route, r, watch)
 	}
 }
 
@@ -100,14 +108,29 @@ func (w *watchedWriter) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController flush.
 func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (h *handled) write(p *page) {
+// trafficRoute is where the simulation's own traffic would have come in.
+const trafficRoute = "/v1/chat/completions"
+
+// write adds the families to a page. The traffic's own requests, which come by no HTTP, are counted as those that were served
+// and refused; they have no times and sizes here.
+func (h *handled) write(p *page, served, refused uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var total, received, sent, requests []series
 	var durations []labelled
+	own := map[[3]string]uint64{
+		{trafficRoute, http.MethodPost, "2xx"}: served, {trafficRoute, http.MethodPost, "5xx"}: refused,
+	}
 	for _, k := range h.keys {
 		labels := "handler=" + quote(k[0]) + ",method=" + quote(k[1]) + ",status=" + quote(k[2])
-		total = append(total, series{labels, float64(h.counts[k])})
+		total = append(total, series{labels, float64(h.counts[k] + own[k])})
+		delete(own, k)
+	}
+	for _, status := range []string{"2xx", "5xx"} {
+		k := [3]string{trafficRoute, http.MethodPost, status}
+		if n := own[k]; n > 0 {
+			total = append(total, series{"handler=" + quote(k[0]) + ",method=" + quote(k[1]) + ",status=" + quote(k[2]), float64(n)})
+		}
 	}
 	for _, route := range h.order {
 		by, labels := h.by[route], "handler="+quote(route)

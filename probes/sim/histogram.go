@@ -10,6 +10,7 @@ var (
 	preemptEdges   = []float64{1, 2, 3, 4, 5, 10, 20}
 	handlerEdges   = []float64{.1, .5, 1}
 	highrEdges     = []float64{.01, .025, .05, .075, .1, .25, .5, .75, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 7.5, 10, 30, 60}
+	sleepEdges     = []float64{.01, .1, 1, 10, 30, 60, 120, 300, 600}
 )
 
 // lengthEdges are vLLM's 1-2-5 decades up to the model's length.

@@ -3,31 +3,59 @@ package sim
 import (
 	"fmt"
 	"math"
+	"net/http"
 	"strings"
 	"time"
 )
+
+// metricsPage serves the page; faults make it late or huge.
+func (s *Server) metricsPage(w http.ResponseWriter, r *http.Request) {
+	if f, ok := s.driver.active(SlowMetrics); ok {
+		s.pause(r.Context(), f.Delay)
+	}
+	body := s.metrics()
+	if f, ok := s.driver.active(HugeMetrics); ok {
+		body = hugePage(body, f.Series)
+	}
+	w.Header().Set("Content-Type", "text/plain; version=1.0.0; charset=utf-8")
+	_, _ = w.Write(body) // who has gone does not read an error either
+}
+
+// hugePage adds so many series to a page, in families of a thousand.
+func hugePage(b []byte, series int) []byte {
+	for i := range series {
+		family := i / 1000
+		if i%1000 == 0 {
+			b = fmt.Appendf(b, "# HELP vllm:simulated_huge_%d One of many series.\n# TYPE vllm:simulated_huge_%[1]d gauge\n", family)
+		}
+		b = fmt.Appendf(b, "vllm:simulated_huge_%d{engine=\"0\",item=\"%d\"} %d\n", family, i%1000, i)
+	}
+	return b
+}
 
 // metrics writes the /metrics page of a vLLM 0.32.0 server: the same families with the same help, types, labels and edges, in
 // the same order, and pitwall_simulated at the end, which no real server has.
 func (s *Server) metrics() []byte {
 	d := s.driver
-	p := &page{buf: make([]byte, 0, 80<<10), created: float64(d.origin().UnixMicro()) / 1e6}
 
 	d.mu.Lock()
 	now := d.catchUp()
 	e := d.engines[0]
-	s.pythonFamilies(p, now, &e.tally)
+	p := &page{buf: make([]byte, 0, 80<<10), created: float64(d.wall(e.born).UnixMicro()) / 1e6}
+	s.pythonFamilies(p, now-e.born, e.resident(now), &e.tally)
 	s.engineFamilies(p, e)
+	served, refused := e.tally.finished(), e.tally.refused
 	d.mu.Unlock()
 
-	s.handled.write(p)
+	s.sleep.write(p)
+	s.handled.write(p, served, refused)
 	p.gauge("pitwall_simulated", "1 where the engine is simulated: no model runs and no GPU works.", series{"", 1})
 	return p.buf
 }
 
 // pythonFamilies are those of the API server's own process. It doesn't exist: its CPU time is made of what a real one spends
-// per request and per token, the rest stands still.
-func (s *Server) pythonFamilies(p *page, now time.Duration, t *tally) {
+// per request and per token; its memory grows where a fault makes it; the rest stands still.
+func (s *Server) pythonFamilies(p *page, age time.Duration, resident float64, t *tally) {
 	requests := float64(t.ttft.n)
 	tokens := float64(t.generated)
 	generation := func(g int, v float64) series {
@@ -41,12 +69,12 @@ func (s *Server) pythonFamilies(p *page, now time.Duration, t *tally) {
 		generation(0, 1953+tokens/700), generation(1, 177+tokens/7000), generation(2, 11+tokens/70000))
 	p.gauge("python_info", "Python platform information",
 		series{`implementation="CPython",major="3",minor="12",patchlevel="11",version="3.12.11"`, 1})
-	p.gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.", series{"", 4.924583936e+09})
-	p.gauge("process_resident_memory_bytes", "Resident memory size in bytes.", series{"", 1.082400768e+09})
+	p.gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.", series{"", 4.924583936e+09 + resident - residentAtStart})
+	p.gauge("process_resident_memory_bytes", "Resident memory size in bytes.", series{"", resident})
 	p.gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.",
 		series{"", math.Floor(p.created*100) / 100})
 	p.plainCounter("process_cpu_seconds", "Total user and system CPU time spent in seconds.",
-		series{"", math.Floor((36+0.01*now.Seconds()+0.002*requests+4e-5*tokens)*100) / 100})
+		series{"", math.Floor((36+0.01*age.Seconds()+0.002*requests+4e-5*tokens)*100) / 100})
 	p.gauge("process_open_fds", "Number of open file descriptors.", series{"", float64(34 + s.driver.live)})
 	p.gauge("process_max_fds", "Maximum number of open file descriptors.", series{"", 65536})
 }
@@ -72,16 +100,21 @@ func (s *Server) engineFamilies(p *page, e *Engine) {
 		p.counter("vllm:estimated_"+f.name+"_per_gpu",
 			"Estimated number of "+f.what+" (for Model Flops Utilization calculations).", count(0))
 	}
-	p.gauge("vllm:num_requests_running", "Number of requests in model execution batches.", one(float64(t.running)))
-	p.gauge("vllm:num_requests_waiting", "Number of requests waiting to be processed.", one(float64(t.waiting)))
+	g := gauges{t.running, t.waiting, t.kvUsage}
+	if e.frozen != nil {
+		g = *e.frozen
+	}
+	p.gauge("vllm:num_requests_running", "Number of requests in model execution batches.", one(float64(g.running)))
+	p.gauge("vllm:num_requests_waiting", "Number of requests waiting to be processed.", one(float64(g.waiting)))
 	p.gauge("vllm:num_requests_waiting_by_reason", "Number of waiting requests by reason. Reason labels: 'capacity' = "+
 		"waiting for scheduling capacity; 'deferred' = deferred by transient constraints (LoRA budget, KV transfer, blocked "+
 		"status). Sum of all reasons equals vllm:num_requests_waiting.",
-		after("reason", "capacity", float64(t.waiting)), after("reason", "deferred", 0))
+		after("reason", "capacity", float64(g.waiting)), after("reason", "deferred", 0))
 	p.gauge("vllm:engine_sleep_state", "Engine sleep state; awake = 0 means engine is sleeping; awake = 1 means engine is "+
 		"awake; weights_offloaded = 1 means sleep level 1; discard_all = 1 means sleep level 2.",
-		after("sleep_state", "awake", 1), after("sleep_state", "weights_offloaded", 0), after("sleep_state", "discard_all", 0))
-	p.gauge("vllm:kv_cache_usage_perc", "KV-cache usage. 1 means 100 percent usage.", one(t.kvUsage))
+		after("sleep_state", "awake", truth(!e.slept)), after("sleep_state", "weights_offloaded", truth(e.asleep == 1)),
+		after("sleep_state", "discard_all", truth(e.asleep == 2)))
+	p.gauge("vllm:kv_cache_usage_perc", "KV-cache usage. 1 means 100 percent usage.", one(g.kvUsage))
 	p.counter("vllm:prefix_cache_queries", "Prefix cache queries, in terms of number of queried tokens.", count(t.prefixQueries))
 	p.counter("vllm:prefix_cache_hits", "Prefix cache hits, in terms of number of cached tokens.", count(t.prefixHits))
 	p.counter("vllm:external_prefix_cache_queries", "External prefix cache queries from KV connector cross-instance cache "+
@@ -105,7 +138,7 @@ func (s *Server) engineFamilies(p *page, e *Engine) {
 	}
 	p.counter("vllm:request_success", "Count of successfully processed requests.",
 		finished("stop", t.success[Stop]), finished("length", t.success[Length]),
-		finished("abort", 0), finished("error", 0), finished("repetition", 0))
+		finished("abort", t.success[Aborted]), finished("error", t.success[Errored]), finished("repetition", 0))
 	p.counter("vllm:admission_rejections", "Number of admission attempts rejected by a queue limit, by reason.",
 		series{model + `,reason="max_num_queued_reqs"`, 0}, series{model + `,reason="max_num_queued_tokens"`, 0})
 	p.histogram("vllm:request_prompt_tokens", "Number of prefill tokens processed.", hist(&t.promptLen))
@@ -127,17 +160,32 @@ func (s *Server) engineFamilies(p *page, e *Engine) {
 	p.gauge("vllm:cache_config_info", "Information of the LLMEngine CacheConfig", series{cacheConfig(e.cfg), 1})
 }
 
+// truth is a gauge's value for a state.
+func truth(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+func pythonBool(is bool) string {
+	if is {
+		return "True"
+	}
+	return "False"
+}
+
 const cachedBySource = "Prefix-cache hit tokens by the cache tier that supplied them: device (local HBM), host (offloaded to " +
 	"DRAM), disk, p2p (transferred from another vLLM instance) or external_unspecified. Counted at admission; sums to " +
 	"vllm:prefix_cache_hits + vllm:external_prefix_cache_hits."
 
 // cacheConfig is the label set of vllm:cache_config_info in 0.32.0: every field of the configuration, in the alphabet's order.
 func cacheConfig(c Config) string {
-	tokens := (c.Blocks) * BlockSize
+	tokens := c.Blocks * c.BlockSize
 	fields := []struct{ name, value string }{
-		{"_block_size_resolved", "True"}, {"block_size", fmt.Sprint(BlockSize)}, {"cache_dtype", "auto"},
-		{"cache_hit_alignment_tokens", "None"}, {"effective_attention_block_size", fmt.Sprint(BlockSize)},
-		{"enable_mamba_shared_prefix_checkpoint", "False"}, {"enable_prefix_caching", "True"}, {"engine", "0"},
+		{"_block_size_resolved", "True"}, {"block_size", fmt.Sprint(c.BlockSize)}, {"cache_dtype", "auto"},
+		{"cache_hit_alignment_tokens", "None"}, {"effective_attention_block_size", fmt.Sprint(c.BlockSize)},
+		{"enable_mamba_shared_prefix_checkpoint", "False"}, {"enable_prefix_caching", pythonBool(!c.NoPrefixCache)}, {"engine", "0"},
 		{"gpu_memory_utilization", "0.9"}, {"hash_block_size", "None"}, {"is_attention_free", "False"},
 		{"kv_cache_dtype_skip_layers", "[]"}, {"kv_cache_layout", "None"},
 		{"kv_cache_max_concurrency", fmt.Sprintf("%.2f", float64(tokens)/float64(c.MaxModelLen))},

@@ -147,7 +147,7 @@ func TestCountersAgreeExactlyWithTheUsageOfTheAnswers(t *testing.T) {
 			t.Errorf("%s: %g, want %g", name, got, want)
 		}
 	}
-	if hits := total(t, f, "vllm:prefix_cache_hits_total"); hits == 0 || int(hits)%BlockSize != 0 ||
+	if hits := total(t, f, "vllm:prefix_cache_hits_total"); hits == 0 || int(hits)%DefaultBlockSize != 0 ||
 		hits != total(t, f, "vllm:prompt_tokens_cached_total") || hits != total(t, f, "vllm:prompt_tokens_cached_by_source_total") {
 		t.Errorf("%g hits, %g cached tokens", hits, total(t, f, "vllm:prompt_tokens_cached_total"))
 	}

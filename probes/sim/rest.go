@@ -5,7 +5,8 @@ import "time"
 // rest is what stops the scheduler by order: the routes of vLLM's development mode.
 type rest struct {
 	paused bool
-	asleep int // the level of sleep, 0 awake
+	asleep int  // the level of sleep, 0 awake
+	slept  bool // what the page's gauge says: also at level 0
 }
 
 // Pause stops the scheduler. keep leaves the requests where they are; otherwise those that the engine has are aborted.
@@ -23,14 +24,14 @@ func (e *Engine) Resume() { e.paused = false }
 // Level 0 only pauses.
 func (e *Engine) Sleep(level int, keep bool) {
 	e.Pause(keep)
-	e.asleep = level
+	e.asleep, e.slept = level, true
 	if level > 0 {
 		e.resetCache()
 	}
 }
 
 // Wake undoes Sleep.
-func (e *Engine) Wake() { e.asleep, e.paused = 0, false }
+func (e *Engine) Wake() { e.rest = rest{} }
 
 // abortAll ends every request that the engine has, as a pause does.
 func (e *Engine) abortAll() {

@@ -7,17 +7,20 @@
 // chunked prefill and preemption, whose steps take as long as published figures say that Llama-3-8B takes on an A100. It
 // brings its own varying load; requests from outside join the same queue.
 //
-// It does not run a model: answers are common words in a row. It never says that it is real: its page has
-// pitwall_simulated 1. What it cannot do (log-probabilities, n above 1, several prompts) it refuses instead of pretending.
-// It never listens beyond loopback.
+// Things go wrong in it when they are told to, by a schedule or by a request: the engine crashes, hangs or slows down,
+// streams break, sensors report trouble. What really happened, and when, it writes down as the truth. Everything happens on
+// a simulated clock, which may run faster than the wall's without changing what happens.
+//
+// It does not run a model: answers are common words in a row, and log-probabilities are drawn by lot. It never says that it
+// is real: its page has pitwall_simulated 1. What it cannot do (n above 1, several prompts) it refuses instead of
+// pretending. It never listens beyond loopback.
 package sim
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
+	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -38,6 +41,19 @@ type Options struct {
 	Model string
 	// Config holds the engine's sizes. Its Traffic is made by Start.
 	Config Config
+	// Faults is what goes wrong, and when: ParseFaults and RandomFaults make it. Truth, if set, gets a line of JSON for each
+	// beginning and end of a fault and each request that one met (see Truth).
+	Faults []Fault
+	Truth  io.Writer
+	// DevMode serves the routes of vLLM's development mode (/sleep, /wake_up, /pause, /resume, /reset_prefix_cache …);
+	// SleepMode does so too and makes /sleep work, as --enable-sleep-mode does.
+	DevMode, SleepMode bool
+	// RequestMetrics adds times to each answer, as --enable-per-request-metrics does; TokenDetails the cached tokens, as
+	// --enable-prompt-tokens-details.
+	RequestMetrics, TokenDetails bool
+	// FlipRate is the probability that a token of a greedy answer comes out differently because others were in the same
+	// step, 0 to 1. Real engines have such a rate where the order of floating-point sums depends on the batch.
+	FlipRate float64
 	// Seed chooses the traffic and the answers: the same seed gives the same hour. Not seeded by the clock: 0 is a seed.
 	Seed uint64
 	// Speed is how many simulated seconds pass in a second; 1 if zero.
@@ -54,6 +70,9 @@ type Options struct {
 
 const defaultWarm = 2 * time.Minute
 
+// traceLength is how many happenings of the scheduler are remembered: some minutes of a busy engine.
+const traceLength = 1 << 14
+
 // Server is a running simulation.
 type Server struct {
 	options     Options
@@ -65,10 +84,14 @@ type Server struct {
 	serial      atomic.Uint64
 	inFlight    atomic.Int64
 
-	http     *http.Server
-	listener net.Listener
-	stopped  chan struct{} // closed when the server begins to stop
-	ended    chan struct{} // closed when all of it has stopped
+	addr    string
+	gone    chan bool // whether the engine's process is gone, the latest word
+	door    sync.Mutex
+	http    *http.Server  // guarded by door; each life of the engine has its own
+	stopped chan struct{} // closed when the server begins to stop
+	ended   chan struct{} // closed when all of it has stopped
+
+	sleep    sleeping
 	stopOnce sync.Once
 }
 
@@ -95,6 +118,14 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Speed < 0 || o.GPUs < 0 || o.GPUs > 16 {
 		return nil, fmt.Errorf("simulated engine: speed %g, %d GPUs: must be positive, at most 16 GPUs", o.Speed, o.GPUs)
 	}
+	for _, f := range o.Faults {
+		if f.GPU >= o.GPUs {
+			return nil, fmt.Errorf("simulated engine: the fault %s happens to GPU %d, there are %d", f.Kind, f.GPU, o.GPUs)
+		}
+	}
+	if !(o.FlipRate >= 0 && o.FlipRate <= 1) {
+		return nil, fmt.Errorf("simulated engine: a flip rate of %g: must be from 0 to 1", o.FlipRate)
+	}
 	engines, err := makeEngines(o)
 	if err != nil {
 		return nil, err
@@ -104,12 +135,13 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		options: o, config: engines[0].cfg, driver: newDriver(engines, o.Warm, o.Speed), tokens: newTokenizer(),
-		handled: newHandled(), listener: listener, stopped: make(chan struct{}), ended: make(chan struct{}),
+		options: o, config: engines[0].cfg, driver: newDriver(engines, o.Warm, o.Speed, o.Faults), tokens: newTokenizer(),
+		handled: newHandled(), addr: listener.Addr().String(), gone: make(chan bool, 1), stopped: make(chan struct{}), ended: make(chan struct{}),
 	}
+	s.driver.truth.out = o.Truth
+	s.sleep = newSleeping()
 	s.fingerprint = fmt.Sprintf("vllm-%s-%08x", Version, uint32(mix(uint64(s.config.Blocks), uint64(s.config.MaxModelLen))))
-	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Second}
-	s.serve(ctx)
+	s.serve(ctx, listener)
 	return s, nil
 }
 
@@ -117,6 +149,7 @@ func makeEngines(o Options) ([]*Engine, error) {
 	engines := make([]*Engine, o.GPUs)
 	for i := range engines {
 		cfg := o.Config.withDefaults()
+		cfg.Trace = traceLength
 		if !o.Quiet {
 			seed := o.Seed
 			if i > 0 {
@@ -134,63 +167,6 @@ func makeEngines(o Options) ([]*Engine, error) {
 	return engines, nil
 }
 
-// listenLoopback refuses any other address: nothing simulated is for the network.
-func listenLoopback(ctx context.Context, addr string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, fmt.Errorf("simulated engine: %w", err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("simulated engine: %s is not a loopback address", addr)
-	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("simulated engine: %w", err)
-	}
-	return l, nil
-}
-
-// serve starts what runs in the background: the steps, the HTTP server, and whoever stops both.
-func (s *Server) serve(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	var all sync.WaitGroup
-	all.Go(func() { s.driver.run(ctx) })
-	all.Go(func() {
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-			s.stop() // the listener broke: nothing can come any more
-		}
-	})
-	go func() {
-		select {
-		case <-ctx.Done():
-			s.stop()
-		case <-s.stopped:
-		}
-		// Streams get their last words; whoever doesn't read them is cut off.
-		last, done := context.WithTimeout(context.Background(), 40*time.Millisecond)
-		_ = s.http.Shutdown(last)
-		done()
-		_ = s.http.Close()
-		cancel()
-		all.Wait()
-		close(s.ended)
-	}()
-}
-
-func (s *Server) stop() { s.stopOnce.Do(func() { close(s.stopped) }) }
-
-// Close stops the simulation and waits for its end, at most some 50 ms. Streams end as those of a vLLM that is told to stop:
-// with an error in the stream. Closing twice is fine.
-func (s *Server) Close() error {
-	s.stop()
-	<-s.ended
-	return nil
-}
-
-// URL is where the server answers, "http://127.0.0.1:PORT".
-func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
-
 // GPU is the management library of the simulated cards.
 func (s *Server) GPU() gpu.Library { return &library{s: s} }
 
@@ -199,24 +175,24 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	get := func(route string, h http.HandlerFunc) { s.route(mux, http.MethodGet, route, h) }
 	post := func(route string, h http.HandlerFunc) { s.route(mux, http.MethodPost, route, h) }
-	empty := func(http.ResponseWriter, *http.Request) {}
-	get("/health", empty)
-	get("/ping", empty)
+	get("/health", s.health)
+	get("/ping", s.health)
 	get("/version", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, map[string]string{"version": Version})
 	})
 	get("/load", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, map[string]int64{"server_load": s.inFlight.Load()})
 	})
-	get("/metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=1.0.0; charset=utf-8")
-		_, _ = w.Write(s.metrics()) // who has gone does not read an error either
-	})
+	get("/metrics", s.metricsPage)
 	get("/v1/models", s.models)
 	post("/v1/chat/completions", s.chatCompletions)
 	post("/v1/completions", s.completions)
 	post("/tokenize", s.tokenize)
 	post("/detokenize", s.detokenize)
+	if s.options.DevMode || s.options.SleepMode {
+		s.devRoutes(get, post)
+	}
+	s.controlRoutes(mux)
 	mux.HandleFunc("/", s.handled.wrap("none", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusNotFound, map[string]string{"detail": "Not Found"})
 	}))

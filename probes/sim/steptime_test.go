@@ -19,7 +19,7 @@ func TestStepTimesAreThoseOfAnA100(t *testing.T) {
 		{"2048 prompt tokens at 55 % of 312 TFLOPS", 2048, 0, 2048, 185 * time.Millisecond, 200 * time.Millisecond},
 		{"a short prompt is as fast as a decode", 32, 0, 32, 10 * time.Millisecond, 10500 * time.Microsecond},
 	} {
-		if d := StepTime(c.prefill, c.decodes, c.context); d < c.least || d > c.most {
+		if d := defaultStepTimes().Step(c.prefill, c.decodes, c.context); d < c.least || d > c.most {
 			t.Errorf("%s: %v, want %v to %v", c.name, d, c.least, c.most)
 		}
 	}
@@ -27,10 +27,11 @@ func TestStepTimesAreThoseOfAnA100(t *testing.T) {
 
 func FuzzMoreWorkNeverTakesLess(f *testing.F) {
 	f.Add(uint16(100), uint8(3), uint32(1000))
+	m := defaultStepTimes()
 	f.Fuzz(func(t *testing.T, prefill uint16, decodes uint8, context uint32) {
 		p, d, c := int(prefill), int(decodes), int(context%500000)
-		base := StepTime(p, d, c)
-		if base < 0 || StepTime(p+1, d, c) < base || StepTime(p, d+1, c) < base || StepTime(p, d, c+1) < base {
+		base := m.Step(p, d, c)
+		if base < 0 || m.Step(p+1, d, c) < base || m.Step(p, d+1, c) < base || m.Step(p, d, c+1) < base {
 			t.Errorf("StepTime(%d, %d, %d) = %v is above a larger step's", p, d, c, base)
 		}
 	})

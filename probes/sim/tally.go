@@ -12,8 +12,9 @@ type tally struct {
 	promptCached              uint64
 	generated                 uint64
 	success                   [finishReasons]uint64
-	refused                   uint64    // of the traffic's own requests, by an error 5xx
-	aborts                    uint64    // not on the page: vLLM's Python front end does not count them
+	refused                   uint64 // of the traffic's own requests, by an error 5xx
+	overHTTP                  uint64 // of the finished ones: those whose HTTP request is counted elsewhere
+	aborts                    uint64 // not on the page: vLLM's Python front end does not count them
 
 	promptLen, outputLen, iteration, maxOutput, paramsN, paramsMax histogram
 	ttft, itl, tpot, e2e, queue, inference, prefill, decode        histogram
@@ -35,6 +36,9 @@ func newTally(maxModelLen int) tally {
 // finish counts a request that reached its end.
 func (t *tally) finish(r *Request) {
 	t.success[r.Reason]++
+	if r.Progress != nil {
+		t.overHTTP++
+	}
 	t.promptLen.observe(float64(r.Prompt))
 	t.outputLen.observe(float64(r.produced))
 	t.maxOutput.observe(float64(r.produced))
@@ -57,3 +61,6 @@ func (t *tally) finish(r *Request) {
 		t.tpot.observe(0)
 	}
 }
+
+// finished is how many of the traffic's own requests reached their end.
+func (t *tally) finished() uint64 { return t.success[Length] + t.success[Stop] - t.overHTTP }

@@ -39,6 +39,8 @@ type wants struct {
 	AddSpecialTokens    *bool                           `json:"add_special_tokens"`
 	Echo                bool                            `json:"echo"`
 	Logprobs            json.RawMessage                 `json:"logprobs"`
+	TopLogprobs         *int                            `json:"top_logprobs"`
+	XArgs               map[string]json.RawMessage      `json:"vllm_xargs"`
 	StreamOptions       *struct {
 		openai.StreamOptions
 		ContinuousUsageStats bool `json:"continuous_usage_stats"`
@@ -155,8 +157,9 @@ func (w *wants) check(served string, chat bool) error {
 		return notSimulated("n", "n above 1")
 	case w.Echo:
 		return notSimulated("echo", "echo")
-	case wantsLogprobs(w.Logprobs):
-		return notSimulated("logprobs", "log-probabilities")
+	}
+	if n, ok := w.topLogprobs(chat); ok && (n < 0 || n > maxLogprobs) {
+		return badValue("logprobs", "Requested sample logprobs of %d, which is greater than max allowed: %d (parameter=logprobs, value=%[1]d)", n, maxLogprobs)
 	}
 	if n := w.asked(); n != nil && *n < 1 {
 		return badValue("max_tokens", "max_tokens must be at least 1, got %d. (parameter=max_tokens, value=%[1]d)", *n)
@@ -164,9 +167,23 @@ func (w *wants) check(served string, chat bool) error {
 	return nil
 }
 
-func wantsLogprobs(raw json.RawMessage) bool {
-	s := string(raw)
-	return s != "" && s != "null" && s != "false"
+// topLogprobs is how many alternatives are wanted for each token; ok is whether log-probabilities are wanted at all. Chats say
+// logprobs true and top_logprobs n, completions logprobs n.
+func (w *wants) topLogprobs(chat bool) (n int, ok bool) {
+	var yes bool
+	if chat {
+		if json.Unmarshal(w.Logprobs, &yes) != nil || !yes {
+			return 0, false
+		}
+		if w.TopLogprobs != nil {
+			n = *w.TopLogprobs
+		}
+		return n, true
+	}
+	if len(w.Logprobs) == 0 || string(w.Logprobs) == "null" || json.Unmarshal(w.Logprobs, &n) != nil {
+		return 0, false
+	}
+	return n, true
 }
 
 func (w *wants) asked() *int {

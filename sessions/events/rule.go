@@ -65,6 +65,9 @@ func Builtin() []Rule {
 	return rules
 }
 
+// BuiltinFile is the file of pitwall's own rules, which explains its form.
+func BuiltinFile() []byte { return slices.Clone(builtin) }
+
 // Join puts rules of one's own over others: one of an equal kind takes the other's place, or takes it away if it is Off;
 // the rest follow.
 func Join(base, own []Rule) []Rule {

@@ -365,7 +365,7 @@ func (w *watcher) lapsed(rule *watchedRule, subject string, c *condition, t time
 		return nil
 	}
 	if !c.away {
-		c.away, c.gone = true, latest(c.since, c.last.Add(rule.Every-c.lag))
+		c.away, c.gone = true, latest(c.since.Add(sessions.Tick), c.last.Add(rule.Every-c.lag))
 		c.active += c.gone.Sub(c.since)
 	}
 	if t.Sub(c.last) < rule.Keep {

@@ -113,8 +113,7 @@ func (b *Browser) drawFilter(in grid.Pane) {
 	in.Text(x, 0, ink, grid.Cut(ansi.Strip(input.View()), in.W()-x-2))
 	if b.typing {
 		if c := input.Cursor(); c != nil {
-			r, _ := in.At(x+c.X, 0)
-			in.Rune(x+c.X, 0, theme.Selected, max(r, ' '))
+			in.Caret(x+c.X, 0, theme.Selected)
 		}
 	}
 	in.Right(in.W()-1, 0, theme.Dim, " "+count)

@@ -55,8 +55,7 @@ func (s *Save) Draw(p grid.Pane, f screen.Frame) {
 	if c := input.Cursor(); c != nil {
 		at += c.X
 	}
-	r, _ := in.At(at, 1)
-	in.Rune(at, 1, theme.Selected, max(r, ' '))
+	in.Caret(at, 1, theme.Selected)
 	w, h := s.sheet.Canvas.Size()
 	note := map[Format]string{Text: "the characters alone", SVG: "with colours; text stays text", PNG: "with colours, as a picture"}[s.format]
 	in.Text(1, 3, theme.Faint, grid.Cut(strings.Join([]string{fmt.Sprintf("%d×%d cells", w, h), note, "a new file, readable by you alone"}, " · "), in.W()-2))

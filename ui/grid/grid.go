@@ -176,6 +176,18 @@ func (p Pane) Ink(x, y, w int, ink theme.Ink) {
 	}
 }
 
+// Caret changes the ink of the one character at a cell, both halves of it if it is wide: where one types.
+func (p Pane) Caret(x, y int, ink theme.Ink) {
+	if r, _ := p.At(x, y); r == 0 {
+		x--
+	}
+	w := 1
+	if r, _ := p.At(x+1, y); r == 0 {
+		w = 2
+	}
+	p.Ink(x, y, w, ink)
+}
+
 // put writes a cell and repairs a wide character that it cuts in half.
 func (p Pane) put(x, y int, k cell) {
 	i := (p.y+y)*p.c.w + p.x + x

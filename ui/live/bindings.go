@@ -26,9 +26,8 @@ func (m *Model) Keys() []keys.Binding {
 	if m.snap != nil && len(m.snap.engines) > 1 {
 		engineRank = 1
 	}
-	list := append(m.timeKeys(nothing), []keys.Binding{
-		{Keys: []string{"1", "2", "3", "4", "5", "6"}, Show: "1-6", Short: "zoom", Help: "fill the screen with a panel: every number, formula and expression", Group: "panels", Disabled: nothing,
-			Run: func(k string) tea.Cmd { return m.setZoom(int(k[0] - '1')) }},
+	list := append(m.timeKeys(nothing), m.pageKeys(nothing)...)
+	list = append(list, []keys.Binding{
 		{Keys: []string{"g"}, Short: "GPU", Rank: 2, Help: "choose the GPU that is shown large", Group: "what is shown", Disabled: func() string {
 			switch n := m.gpuCount(); n {
 			case 0:
@@ -51,7 +50,7 @@ func (m *Model) Keys() []keys.Binding {
 		{Keys: []string{"R"}, Short: m.takeWord(), Help: "go on recording here after the recorder died", Group: "recording", Disabled: m.cannotTakeOver,
 			Run: func(string) tea.Cmd { return m.act("take the recording over", m.actions.TakeOver) }},
 		{Keys: []string{"tab"}, Help: "focus the next panel", Group: "panels", Disabled: nothing, Run: func(string) tea.Cmd { m.moveFocus(1); return nil }},
-		{Keys: []string{"shift+tab"}, Help: "focus the panel before", Group: "panels", Disabled: nothing, Run: func(string) tea.Cmd { m.moveFocus(-1); return nil }},
+		{Keys: []string{"shift+tab", "T"}, Show: "T ⇧tab", Help: "focus the panel before", Group: "panels", Disabled: nothing, Run: func(string) tea.Cmd { m.moveFocus(-1); return nil }},
 		{Keys: []string{"z", "enter"}, Show: "z enter", Help: "zoom the focused panel, and back", Group: "panels", Disabled: nothing, Run: func(string) tea.Cmd {
 			if m.zoom >= 0 {
 				return m.setZoom(-1)
@@ -70,10 +69,14 @@ func (m *Model) Keys() []keys.Binding {
 		{Keys: []string{"?", "f1"}, Show: "?", Short: "help", Help: "this list; type to search it", Group: "program", Run: func(string) tea.Cmd {
 			return open(overlay.NewHelp(strings.TrimSpace("keys of pitwall "+m.version), m.Keys, helpNotes()))
 		}},
+		{Keys: []string{"M"}, Help: "mouse on and off; while it is on, most terminals select text only with shift held", Group: "program", Run: func(string) tea.Cmd {
+			return func() tea.Msg { return screen.Mouse{} }
+		}},
 		{Keys: []string{"q"}, Short: "quit", Help: "quit; a recording of this console ends with it", Group: "program", Run: func(string) tea.Cmd { return tea.Quit }},
 		{Keys: []string{"ctrl+c"}, Help: "quit at once", Group: "program", Run: func(string) tea.Cmd { return tea.Quit }},
 		{Keys: []string{"ctrl+z"}, Help: "suspend; fg comes back", Group: "program", Run: func(string) tea.Cmd { return tea.Suspend }},
 	}...)
+	list = append(list, m.outKeys(nothing)...)
 	if m.zoom >= 0 {
 		// In a zoomed panel the way back comes first.
 		i := slices.IndexFunc(list, func(b keys.Binding) bool { return b.Keys[0] == "esc" })
@@ -89,7 +92,7 @@ func helpNotes() []string {
 		"— is a value that is not there; the reason stands beside it or in the zoomed panel. It is never a zero.",
 		"≤ 25 ms is the bucket of the server's histogram that a percentile falls in: more is not known.",
 		"Signs on the time axis: ● note  ◆ mark  ▲ warning  ✗ critical.",
-		"With the mouse on (--mouse): click a title to zoom, a key on the last line to press it.",
+		"With the mouse on (--mouse or M): click a moment in a chart, an event, a title to zoom, a key on the last line; the wheel zooms time.",
 	}
 }
 
@@ -118,6 +121,8 @@ func (m *Model) recording() sessions.Recording {
 
 func (m *Model) cannotMark() string {
 	switch {
+	case m.replay:
+		return "a replay only reads: pitwall marks what it records"
 	case m.actions == nil:
 		return "this session is not being recorded"
 	case m.busy != "":
@@ -132,6 +137,8 @@ func (m *Model) cannotMark() string {
 
 func (m *Model) cannotHandOver() string {
 	switch {
+	case m.replay:
+		return "a replay only reads"
 	case m.actions == nil:
 		return "this session is not being recorded"
 	case m.busy != "":
@@ -146,6 +153,8 @@ func (m *Model) cannotHandOver() string {
 
 func (m *Model) cannotTakeOver() string {
 	switch {
+	case m.replay:
+		return "a replay only reads"
 	case m.actions == nil:
 		return "this session is not being recorded"
 	case m.busy != "":
@@ -208,7 +217,7 @@ func (m *Model) chooseEngine() tea.Cmd {
 		st := stateOf(e.state)
 		since := ""
 		if !e.since.IsZero() {
-			since = "for " + figure.Span(m.moment().Sub(e.since))
+			since = "for " + figure.Span(m.shown().Sub(e.since))
 		}
 		note := join(strings.TrimSpace(st.word+" "+since), engineTitle(e), e.model)
 		if st.bad {
@@ -228,38 +237,4 @@ func (m *Model) openNote() tea.Cmd {
 	return open(overlay.NewNote("mark this moment", "what is happening?", func(note string) tea.Cmd {
 		return m.act("mark", func(ctx context.Context) (sessions.Reader, error) { return nil, m.actions.Mark(ctx, note) })
 	}))
-}
-
-// Click handles a click: a panel's title zooms it, a key on the last line is pressed.
-func (m *Model) Click(x, y int) tea.Cmd {
-	if y == m.h-1 {
-		for _, it := range footer(m.Keys(), m.w) {
-			if x >= it.x && x < it.x+it.w && it.binding.Reason() == "" && len(it.binding.Keys) == 1 {
-				return it.binding.Run(it.binding.Keys[0])
-			}
-		}
-		return nil
-	}
-	if m.snap == nil || m.snap.at.IsZero() {
-		return nil
-	}
-	if m.zoom >= 0 {
-		if y == head {
-			return m.setZoom(-1)
-		}
-		return nil
-	}
-	plan := Layout(m.w, m.h, m.shape())
-	for _, b := range plan.Boxes {
-		if b.Panel == "events" || b.Panel == "engine" {
-			continue
-		}
-		if y == b.Y-1 && x >= b.TitleX && x < b.TitleX+b.TitleW {
-			return m.setZoom(m.panelIndex(b.Panel))
-		}
-		if b.Panel == "gpu" && len(m.snap.gpus) > 1 && x >= b.X && x < b.X+b.W && y > b.Y && y <= b.Y+len(m.snap.gpus) {
-			m.gpu = min(y-b.Y-1, len(m.snap.gpus)-1)
-		}
-	}
-	return nil
 }

@@ -15,25 +15,6 @@ const (
 	kvFull = 0.98
 )
 
-func cachePanel() panel {
-	return panel{
-		id: "cache", key: "4", title: "KV cache", unit: "of blocks", scope: engineScope,
-		queries: []query{
-			{id: "kv", expr: `engine:kv_usage`, legend: "used", chart: true, pick: most},
-			{id: "kv_mean", expr: `engine:kv_usage_mean`},
-			{id: "hit", expr: `engine:prefix_hit_ratio`, legend: "prefix hit ratio", chart: true},
-		},
-		draw: drawCache, heading: maxHeading, rows: cacheRows,
-		groups: []group{
-			{title: "blocks in use", ids: []string{"kv"}, least: 1, most: 1, format: figure.Percent},
-			{title: "prefix cache: tokens found / tokens asked for", ids: []string{"hit"}, least: 1, most: 1, format: figure.Percent},
-		},
-		about: "used: blocks that running requests hold, of all blocks but the engine's own one; of data-parallel engines, the fullest. Cached prefixes of finished requests are not in it: they are given up " +
-			"when a block is needed. prefix hit: prompt tokens found in the cache over prompt tokens looked up, in the window; only whole blocks can hit. Waiting with free blocks " +
-			"is normal: a request is admitted only when its whole prompt fits.",
-	}
-}
-
 func drawCache(v view, p grid.Pane, g geometry) {
 	v.area(g, 1, func(f float64) string { return tight(figure.Percent(f)) },
 		plot.Layer{Values: v.chart("kv", g.timeline, most), Ink: theme.A, Warn: kvHigh, Bad: kvFull})

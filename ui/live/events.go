@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pitwall/probes"
+	"pitwall/sessions/events"
 	"pitwall/ui/figure"
 	"pitwall/ui/grid"
 	"pitwall/ui/plot"
@@ -15,18 +16,25 @@ import (
 
 // mark is an event on the time axis.
 type mark struct {
-	column int
-	glyph  rune
-	ink    theme.Ink
-	line   bool // also a line through the charts
+	// column is where it began, to the last column that it reaches into; equal for a moment, or where it has no room.
+	column, to int
+	glyph      rune
+	ink        theme.Ink
+	line       bool // also a line through the charts
+	e          events.Episode
 }
 
-// marks gives the events of the timeline, one per column: the gravest.
+// marks gives the events of the timeline, one per column: the gravest. They are drawn for the whole of the charts, also right
+// of the cursor: there the charts show what came, and so do the marks.
 func (v view) marks(t plot.Timeline) []mark {
-	byColumn := make(map[int]probes.Event)
-	for _, e := range v.m.events {
-		c, ok := t.Column(e.Time)
-		if !ok || e.Time.After(v.now) {
+	byColumn := make(map[int]events.Episode)
+	list := v.m.happened
+	if v.m.cursor.mode == live {
+		list = v.m.episodes
+	}
+	for _, e := range list {
+		c, ok := t.Column(e.Start)
+		if !ok || v.m.cursor.mode == live && e.Start.After(v.now) || e.Start.After(v.edge) {
 			continue
 		}
 		if old, there := byColumn[c]; there && weight(old) > weight(e) {
@@ -37,18 +45,37 @@ func (v view) marks(t plot.Timeline) []mark {
 	var out []mark
 	for c, e := range byColumn {
 		g, ink := glyphOf(e)
-		out = append(out, mark{column: c, glyph: g, ink: ink, line: e.Severity > probes.Note || e.Kind == probes.KindMark || e.Kind == probes.KindEngineState && !v.found(e)})
+		k := mark{column: c, to: c, glyph: g, ink: ink, e: e, line: e.Severity > probes.Note || e.Kind == probes.KindMark || strings.HasPrefix(e.Kind, "engine.") && stateOfKind(e.Kind) && !v.found(e)}
+		if e.Severity > probes.Note && !e.Moment {
+			end := e.End
+			if e.Ongoing() || end.After(v.edge) {
+				end = v.edge
+			}
+			if last, ok := columnOf(t, end); ok {
+				k.to = max(last, c)
+			}
+		}
+		out = append(out, k)
 	}
 	slices.SortFunc(out, func(a, b mark) int { return cmp.Compare(a.column, b.column) })
 	return out
 }
 
-// found tells of a state that was there when the recording began: it is no news, and how long it lasts is not known.
-func (v view) found(e probes.Event) bool {
-	return e.Kind == probes.KindEngineState && v.s != nil && e.Severity == probes.Note && e.Time.Sub(v.s.first) <= 3*time.Second
+// stateOfKind tells whether a kind is one of an engine's states.
+func stateOfKind(kind string) bool {
+	switch kind {
+	case "engine.starting", "engine.ready", "engine.restarted", "engine.sleeping", "engine.stalled", "engine.dead", "engine.no_answer", "engine.none":
+		return true
+	}
+	return false
 }
 
-func weight(e probes.Event) int {
+// found tells of a state that was there when the recording began: it is no news, and how long it lasts is not known.
+func (v view) found(e events.Episode) bool {
+	return stateOfKind(e.Kind) && v.s != nil && e.Severity == probes.Note && e.Start.Sub(v.s.first) <= 3*time.Second
+}
+
+func weight(e events.Episode) int {
 	w := int(e.Severity) * 2
 	if e.Kind == probes.KindMark {
 		w++
@@ -57,7 +84,7 @@ func weight(e probes.Event) int {
 }
 
 // glyphOf gives the sign of an event and its ink; the sign alone tells the grade.
-func glyphOf(e probes.Event) (rune, theme.Ink) {
+func glyphOf(e events.Episode) (rune, theme.Ink) {
 	switch {
 	case e.Severity == probes.Critical:
 		return '✗', theme.Bad
@@ -69,119 +96,113 @@ func glyphOf(e probes.Event) (rune, theme.Ink) {
 	return '●', theme.Info
 }
 
+// drawMarks writes the events on a time axis: a sign where one began, and a line as long as it lasted.
+func (v view) drawMarks(p grid.Pane, x, y int, marks []mark) {
+	for _, k := range marks {
+		for c := k.column + 1; c <= k.to; c++ {
+			if r, _ := p.At(x+c, y); r == '─' || r == ' ' { // not over a tick's number
+				p.Rune(x+c, y, k.ink, '━')
+			}
+		}
+	}
+	for _, k := range marks {
+		p.Rune(x+k.column, y, k.ink, k.glyph)
+	}
+}
+
 func (v view) eventsHeading() string {
 	n := 0
-	for _, e := range v.m.events {
-		if !e.Time.After(v.now) && v.now.Sub(e.Time) < 24*time.Hour {
+	for _, e := range v.m.episodes {
+		if v.now.Sub(e.Start) < 24*time.Hour {
 			n++
 		}
 	}
 	if n > 0 {
-		return " " + itoa(n) + " in 24h "
+		return " " + itoa(n) + " in 24h, v lists "
 	}
 	return ""
 }
 
-// line is an event as it is listed.
-type eventLine struct {
-	e       probes.Event
-	lasted  string
-	ongoing bool
-}
-
-// lines lists the events, newest first, with how long what they began lasted.
-func (v view) lines() []eventLine {
-	var out []eventLine
-	last := make(map[string]time.Time) // subject of states: when the state after it began
-	for i := len(v.m.events) - 1; i >= 0; i-- {
-		e := v.m.events[i]
-		if e.Time.After(v.now) {
-			continue
-		}
-		l := eventLine{e: e}
-		if e.Kind == probes.KindEngineState {
-			if next, ok := last[e.Subject]; ok {
-				l.lasted = figure.Span(next.Sub(e.Time))
-			} else {
-				l.lasted, l.ongoing = figure.Span(v.now.Sub(e.Time)), true
-			}
-			last[e.Subject] = e.Time
-		} else if d, err := time.ParseDuration(e.Attrs["lasted"]); err == nil && d > 0 {
-			l.lasted = figure.Span(d)
-		}
-		out = append(out, l)
-	}
-	return out
-}
-
 // newest gives the last event of the last ten minutes, for screens without the list.
-func (v view) newest() (eventLine, bool) {
-	for _, l := range v.lines() {
-		if v.now.Sub(l.e.Time) > 10*time.Minute {
-			break
-		}
-		if !v.found(l.e) {
-			return l, true
+func (v view) newest() (events.Episode, bool) {
+	for _, e := range inOrder(v.m.episodes) {
+		if !v.found(e) && (v.now.Sub(e.Start) <= 10*time.Minute || e.Ongoing() && e.Severity > probes.Note) {
+			return e, true
 		}
 	}
-	return eventLine{}, false
+	return events.Episode{}, false
 }
 
 func (v view) drawEvents(p grid.Pane) {
-	lines := v.lines()
-	if len(lines) == 0 {
+	list := inOrder(v.m.episodes)
+	if len(list) == 0 {
 		p.Text(2, 0, theme.Dim, grid.Cut("nothing has happened yet; m sets a mark", p.W()-3))
 		return
 	}
-	for y := range min(p.H(), len(lines)) {
-		v.drawEvent(p.Sub(0, y, p.W(), 1), lines[y])
+	for y := range min(p.H(), len(list)) {
+		v.drawEvent(p.Sub(0, y, p.W(), 1), list[y])
 	}
 }
 
+// eventTail says how long an episode lasted, or that it goes on, and how often it came.
+func (v view) eventTail(e events.Episode) string {
+	tail := ""
+	switch {
+	case e.Ongoing() && v.found(e):
+		tail = "so when the recording began"
+		if strings.Contains(e.Cause, tail) {
+			tail = ""
+		}
+	case e.Ongoing() && e.Severity > probes.Note:
+		tail = "ongoing, " + figure.Span(v.now.Sub(e.Start))
+	case e.Ongoing():
+		tail = "for " + figure.Span(v.now.Sub(e.Start))
+	case e.Lasted(v.now) > 0:
+		tail = "lasted " + figure.Span(e.Lasted(v.now))
+	}
+	if e.Count > 1 {
+		if tail != "" {
+			tail += ", "
+		}
+		tail += itoa(e.Count) + " times"
+	}
+	return tail
+}
+
+// subjectName is whom an event is about, for people.
+func subjectName(e events.Episode) string {
+	if e.Kind == probes.KindMark {
+		return "mark"
+	}
+	return strings.TrimPrefix(e.Subject, "engine/")
+}
+
 // drawEvent writes one event and gives the column after it.
-func (v view) drawEvent(p grid.Pane, l eventLine) int {
-	g, ink := glyphOf(l.e)
+func (v view) drawEvent(p grid.Pane, e events.Episode) int {
+	g, ink := glyphOf(e)
 	p.Rune(1, 0, ink, g)
-	at := l.e.Time.Local()
+	at := e.Start.Local()
 	stamp := at.Format("15:04:05")
-	if v.now.Sub(l.e.Time) > 20*time.Hour {
+	if v.now.Sub(e.Start) > 20*time.Hour {
 		stamp = at.Format("Jan _2 15:04")
 	}
 	x := p.Text(3, 0, theme.Dim, stamp) + 1
 	text := theme.Plain
-	if l.e.Severity > probes.Note {
+	if e.Severity > probes.Note {
 		text = ink
 	}
-	subject := strings.TrimPrefix(l.e.Subject, "engine/")
-	if l.e.Kind == probes.KindMark {
-		subject = "mark"
-	}
-	if subject != "" {
+	if subject := subjectName(e); subject != "" {
 		x = p.Text(x, 0, theme.Dim, grid.Cut(subject, 22)) + 1
 	}
-	tail := ""
-	switch {
-	case l.ongoing && l.e.Severity > probes.Note:
-		tail = "ongoing, " + l.lasted
-	case l.ongoing && v.found(l.e):
-		tail = "so when the recording began"
-	case l.ongoing:
-		tail = "for " + l.lasted
-	case l.lasted != "":
-		tail = "lasted " + l.lasted
-	}
+	tail := v.eventTail(e)
 	room := p.W() - x - 1
 	if tail != "" {
 		room -= grid.Width(tail) + 3
 	}
-	title := l.e.Title
-	if r := l.e.Attrs["reason"]; r != "" && !strings.Contains(title, r) {
-		title += ": " + r
-	}
-	x = p.Text(x, 0, text, grid.Cut(title, max(room, 0)))
+	x = p.Text(x, 0, text, grid.Cut(e.Text(), max(room, 0)))
 	if tail != "" {
 		tink := theme.Dim
-		if l.ongoing && l.e.Severity > probes.Note {
+		if e.Ongoing() && e.Severity > probes.Note {
 			tink = ink
 		}
 		x = p.Text(x, 0, theme.Faint, " · ")

@@ -20,12 +20,13 @@ import (
 type request struct {
 	gen    uint64
 	reader sessions.Reader
-	engine string // wanted instance; "" for the first
-	detail bool   // ask the zoom queries too: of every panel, or of one
-	zoom   string // the panel that fills the screen
-	// at is the moment; zero is the newest tick. until is how far the charts go, which may be beyond it.
-	at, until time.Time
-	// eventsFrom, where it is set, asks only for the events after it.
+	engine string        // wanted instance; "" for the first
+	detail bool          // ask the zoom queries too: of every panel, or of one
+	zoom   string        // the panel that fills the screen
+	length time.Duration // of the charts: what $__range is
+	// at is the moment; zero is the newest tick.
+	at time.Time
+	// Events are asked for up to the newest tick, whatever the moment: those after eventsFrom.
 	eventsFrom time.Time
 }
 
@@ -49,7 +50,7 @@ func fetch(r request, all []panel) tea.Cmd {
 
 func ask(ctx context.Context, r request, all []panel) *snapshot {
 	s := &snapshot{version: r.reader.Version(), info: r.reader.Info(), engine: -1, asked: r.at,
-		values: make(map[string]promql.Vector), exprs: make(map[string]string), errs: make(map[string]string), metrics: make(map[string]promql.Vector)}
+		values: make(map[string]promql.Vector), exprs: make(map[string]string), errs: make(map[string]string), metrics: make(map[string]promql.Vector), missing: make(map[string]string)}
 	s.first, s.last = r.reader.Bounds()
 	if s.at = s.last; s.at.IsZero() {
 		return s
@@ -58,15 +59,7 @@ func ask(ctx context.Context, r request, all []panel) *snapshot {
 		s.at = within(r.at, s.first, s.last)
 	}
 	s.facts, s.absent, s.targets = r.reader.Facts(s.at), r.reader.Absent(s.at), r.reader.Targets(s.at)
-	// An event may be stamped a little before the tick that carries it, so the last seconds are asked again each time.
-	from, to := r.eventsFrom, s.at
-	if from.IsZero() {
-		from = s.first.Add(-time.Second)
-	}
-	if r.until.After(to) {
-		to = r.until
-	}
-	s.lastEvents, s.eventsUntil, s.allEvents = r.reader.Events(from, to), to, r.eventsFrom.IsZero()
+	s.lastEvents = r.reader.Events(r.eventsFrom, s.last)
 
 	for _, q := range common {
 		instant(ctx, r.reader, s, q, sessions.Scope{})
@@ -78,6 +71,7 @@ func ask(ctx context.Context, r request, all []panel) *snapshot {
 	asked := queriesFor(all, r.zoom, r.detail)
 	for _, q := range asked {
 		if sc, ok := s.scopeOf(q); ok && q.name == "" {
+			sc.Range = r.length
 			instant(ctx, r.reader, s, q, sc)
 		}
 	}
@@ -100,7 +94,7 @@ func queriesFor(all []panel, zoom string, detail bool) []query {
 	var out []query
 	for _, p := range all {
 		for _, q := range p.queries {
-			if zoom == p.id || !q.alone && (!q.zoom || detail) {
+			if q.broken == "" && (zoom == p.id || !q.alone && (!q.zoom || detail)) {
 				out = append(out, q)
 			}
 		}
@@ -110,6 +104,9 @@ func queriesFor(all []panel, zoom string, detail bool) []query {
 
 // historyKey names the history of one series of a query.
 func historyKey(q query, ls labels.Labels) string {
+	if q.full {
+		return q.id + "\x00" + fullKey(ls)
+	}
 	if q.by == "" {
 		return q.id
 	}
@@ -119,7 +116,11 @@ func historyKey(q query, ls labels.Labels) string {
 // scopeOf gives the scope of a query; false if it makes no sense to ask, because there is no engine.
 func (s *snapshot) scopeOf(q query) (sessions.Scope, bool) {
 	if q.scope != engineScope {
-		return sessions.Scope{}, true
+		sc := sessions.Scope{}
+		if e, ok := s.chosen(); ok && q.scope == anyScope {
+			sc.Dialect, _ = dialect.Named(e.dialect) // for its names; nil leaves them alone
+		}
+		return sc, true
 	}
 	e, ok := s.chosen()
 	if !ok {
@@ -144,6 +145,15 @@ func instant(ctx context.Context, r sessions.Reader, s *snapshot, q query, sc se
 		s.window = res.Window
 	}
 	v := res.Vector()
+	if q.full {
+		if q.scope == gpuScope || q.scope == hostScope {
+			v = preferOwn(v, "")
+		}
+		if s.values[q.id] = largest(v); len(v) == 0 {
+			s.missing[q.id] = notRecorded(r, res.Expr)
+		}
+		return
+	}
 	if q.by != model.MetricNameLabel {
 		s.values[q.id] = preferOwn(v, q.by)
 		return

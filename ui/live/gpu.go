@@ -13,35 +13,6 @@ import (
 	"pitwall/ui/theme"
 )
 
-func gpuPanel() panel {
-	whole := func(name string) string { return name + `{GPU_I_ID=""}` }
-	return panel{
-		id: "gpu", key: "5", title: "GPU", unit: "", scope: gpuScope,
-		queries: []query{
-			{id: "gpu_util", name: "DCGM_FI_DEV_GPU_UTIL", expr: whole("DCGM_FI_DEV_GPU_UTIL"), legend: "kernel-active %", scope: gpuScope, by: "gpu", chart: true},
-			{id: "gpu_power", name: "DCGM_FI_DEV_POWER_USAGE", expr: whole("DCGM_FI_DEV_POWER_USAGE"), legend: "power W", scope: gpuScope, by: "gpu", chart: true, pick: most},
-			{id: "gpu_power_mean", expr: `avg_over_time(DCGM_FI_DEV_POWER_USAGE{GPU_I_ID=""}[$w])`, scope: gpuScope, by: "gpu"},
-			{id: "gpu_sm", name: "DCGM_FI_DEV_SM_CLOCK", expr: whole("DCGM_FI_DEV_SM_CLOCK"), legend: "SM clock MHz", scope: gpuScope, by: "gpu", chart: true},
-			{id: "gpu_temp", name: "DCGM_FI_DEV_GPU_TEMP", expr: whole("DCGM_FI_DEV_GPU_TEMP"), legend: "GPU °C", scope: gpuScope, by: "gpu", chart: true, pick: most},
-			{id: "gpu_hbm", name: "DCGM_FI_DEV_MEMORY_TEMP", expr: whole("DCGM_FI_DEV_MEMORY_TEMP"), legend: "HBM °C", scope: gpuScope, by: "gpu", chart: true, pick: most},
-			{id: "gpu_fb", name: "DCGM_FI_DEV_FB_USED", expr: whole("DCGM_FI_DEV_FB_USED"), legend: "memory MiB", scope: gpuScope, by: "gpu", chart: true, pick: most},
-			{id: "gpu_limits", expr: `rate(pitwall_gpu_clocks_event_reason_seconds_total{reason!="low_util"}[1m])`, scope: gpuScope, by: "reason"},
-			{id: "gpu_nvlink", expr: `label_replace(rate(pitwall_gpu_nvlink_receive_bytes_total[10s]), "dir", "rx", "", "") or label_replace(rate(pitwall_gpu_nvlink_transmit_bytes_total[10s]), "dir", "tx", "", "")`, scope: gpuScope, by: "dir"},
-			{id: "gpu_all", expr: `{__name__=~"DCGM_FI_.+|pitwall_gpu_.+",__name__!~".+_VIOLATION|pitwall_gpu_nvml_.+"}`, scope: gpuScope, by: "__name__"},
-		},
-		draw: drawGPU, rows: gpuRows, heading: gpuHeading,
-		groups: []group{
-			{title: "kernel-active", ids: []string{"gpu_util"}, least: 100, most: 100, format: func(v float64) string { return figure.Short(v) + "%" }},
-			{title: "power, W", ids: []string{"gpu_power"}, least: 100, format: figure.Short},
-			{title: "GPU and HBM temperature, °C", ids: []string{"gpu_temp", "gpu_hbm"}, least: 100, format: figure.Short},
-			{title: "SM clock, MHz", ids: []string{"gpu_sm"}, least: 500, format: figure.Short},
-		},
-		about: "kernel-active: share of time in which any kernel ran; 100 % says nothing of how much of the GPU it used. Power is the honest sign of load. mem ctrl: share of time in which " +
-			"memory was read or written. limits: share of the last minute in which clocks were held down, from the GPU's own time counters; power cap is normal under full load, " +
-			"HW slowdown, thermal and power brake are not. reserved: memory the driver keeps for itself.",
-	}
-}
-
 // gpuAt is the GPU that is shown large.
 func (v view) gpuAt() (gpu, bool) {
 	if v.s == nil || v.m.gpu < 0 || v.m.gpu >= len(v.s.gpus) {

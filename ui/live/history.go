@@ -48,7 +48,7 @@ func (m *Model) fill() tea.Cmd {
 		return nil
 	}
 	m.filling, m.stale, m.waiting = true, false, nil
-	r := spanRequest{gen: m.gen, reader: m.reader, of: m.snap, asked: queriesFor(m.panels, m.zoomed(), m.h >= 40), zoom: m.zoom >= 0, until: m.spanEnd(), length: m.spanLength()}
+	r := spanRequest{gen: m.gen, reader: m.reader, of: m.snap, asked: queriesFor(m.questions(), m.zoomed(), m.h >= 40), zoom: m.zoom >= 0, until: m.spanEnd(), length: m.spanLength()}
 	r.slot = slotFor(r.length)
 	if m.cursor.mode == playing && m.history != nil && r.slot == m.slot && r.length == m.length && r.until.After(m.until) && r.until.Sub(m.until) < r.length {
 		r.from = m.until.Truncate(r.slot).Add(r.slot)
@@ -78,12 +78,16 @@ func (r spanRequest) ask(ctx context.Context) past {
 		if !ok || !q.chart && !(q.heat && r.zoom) {
 			continue
 		}
+		sc.Range = r.length
 		res, err := r.reader.QueryRange(ctx, q.expr, start, end, r.slot, sc)
 		if err != nil {
 			out.errs[q.id] = err.Error()
 			continue
 		}
-		for _, series := range res.Matrix() {
+		for i, series := range res.Matrix() {
+			if q.full && i >= maxSeries {
+				break
+			}
 			key := historyKey(q, series.Metric)
 			for _, p := range series.Floats {
 				out.points[key] = append(out.points[key], point{time.UnixMilli(p.T), p.F})

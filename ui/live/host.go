@@ -13,45 +13,6 @@ import (
 	"pitwall/ui/theme"
 )
 
-func hostPanel() panel {
-	tag := func(name, value, expr string) string {
-		return `label_replace(` + expr + `, "` + name + `", "` + value + `", "", "")`
-	}
-	any := func(parts ...string) string { return strings.Join(parts, " or ") }
-	return panel{
-		id: "host", key: "6", title: "host", unit: "", scope: hostScope,
-		queries: []query{
-			{id: "cpu", expr: `sum(rate(node_cpu_seconds_total{job="node",mode!~"idle|iowait|steal"}[$w])) / sum(rate(node_cpu_seconds_total{job="node"}[$w]))`,
-				legend: "CPU busy", scope: hostScope, chart: true},
-			{id: "cpu_modes", expr: `sum by (mode) (rate(node_cpu_seconds_total{job="node"}[$w]))`, scope: hostScope, by: "mode"},
-			{id: "core", name: "pitwall_cpu_busiest_core_ratio", expr: `pitwall_cpu_busiest_core_ratio{job="node"}`, legend: "busiest core", scope: hostScope, chart: true, pick: most},
-			{id: "mem", expr: `1 - node_memory_MemAvailable_bytes{job="node"} / node_memory_MemTotal_bytes{job="node"}`, legend: "memory used", scope: hostScope, chart: true, pick: most},
-			{id: "pressure", expr: any(
-				tag("of", "cpu", `rate(node_pressure_cpu_waiting_seconds_total{job="node"}[$w])`),
-				tag("of", "mem", `rate(node_pressure_memory_waiting_seconds_total{job="node"}[$w])`),
-				tag("of", "io", `rate(node_pressure_io_waiting_seconds_total{job="node"}[$w])`)), scope: hostScope, by: "of"},
-			{id: "traffic", expr: any(
-				tag("of", "net in", `sum(rate(node_network_receive_bytes_total{job="node",device!="lo"}[$w]))`),
-				tag("of", "net out", `sum(rate(node_network_transmit_bytes_total{job="node",device!="lo"}[$w]))`),
-				tag("of", "read", `sum(rate(node_disk_read_bytes_total{job="node"}[$w]))`),
-				tag("of", "write", `sum(rate(node_disk_written_bytes_total{job="node"}[$w]))`),
-				tag("of", "busy", `max(rate(node_disk_io_time_seconds_total{job="node"}[$w]))`),
-				tag("of", "swap", `rate(node_vmstat_pswpin{job="node"}[$w]) + rate(node_vmstat_pswpout{job="node"}[$w])`)), scope: hostScope, by: "of"},
-			{id: "process_cpu", expr: `rate(pitwall_process_cpu_seconds_total{job="node"}[$w])`, scope: hostScope, by: "pid"},
-			{id: "throttled", expr: `rate(pitwall_cgroup_cpu_throttled_periods_total{job="node"}[$w]) / rate(pitwall_cgroup_cpu_periods_total{job="node"}[$w])`, scope: hostScope, by: "of"},
-			{id: "host_all", expr: `{__name__=~"node_load.+|node_memory_(MemTotal|MemAvailable|SwapTotal|SwapFree|Shmem)_bytes|pitwall_cpu_.+|pitwall_cgroup_.+|node_filesystem_.+|pitwall_process_(resident|threads|start).*|node_boot_time_seconds",job="node"}`,
-				scope: hostScope, by: "__name__"},
-		},
-		draw: drawHost, rows: hostRows, heading: hostHeading,
-		groups: []group{
-			{title: "CPU busy, busiest core", ids: []string{"cpu", "core"}, least: 1, most: 1, format: figure.Percent},
-			{title: "memory used", ids: []string{"mem"}, least: 1, most: 1, format: figure.Percent},
-		},
-		about: "CPU: share of all CPUs, over the window beside the title; without idle, waiting for disks, and time stolen by the hypervisor. busiest core: one Python thread that is full shows here and " +
-			"nowhere else. pressure: share of time in which something waited for CPU, memory or disk. A process's CPU is in percent of one core. RSS counts shared memory in each process.",
-	}
-}
-
 func hostHeading(v view, w int) string {
 	if n := v.s.facts["host/name"]; n != "" {
 		return " " + grid.Cut(n, 24) + " " + v.mostName()

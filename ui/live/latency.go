@@ -30,33 +30,10 @@ var phases = []phase{
 	{"tpot", "TPOT", "time per output token", true, "decode time / (output tokens − 1), per request", "none finished"},
 }
 
-func latencyPanel() panel {
-	p := panel{
-		id: "latency", key: "2", title: "latency, server", unit: "seconds", scope: engineScope,
-		draw: drawLatency, heading: latencyHeading, rows: latencyRows,
-		groups: []group{
-			{title: "TTFT: share of requests per bucket", heat: "ttft_buckets"},
-			{title: "TTFT, queue, prefill: mean", ids: []string{"ttft_mean", "queue_mean", "prefill_mean"}, least: 0.01, format: figure.Seconds},
-			{title: "ITL, TPOT: mean", ids: []string{"itl_mean", "tpot_mean"}, least: 0.01, format: figure.Seconds},
-			{title: "E2E, decode: mean", ids: []string{"e2e_mean", "decode_mean"}, least: 0.1, format: figure.Seconds},
-		},
-		about: "As the server measures, over the window beside the title. p50, p95 and p99 are read from the server's own histogram: it knows only the " +
-			"bucket that a request fell in, so the bucket's upper bound is shown, ≤, and no invented decimal. The mean is exact: sum / count. Requests are counted when they " +
-			"finish (TTFT: at their first token). elsewhere: TTFT − queue − prefill is the time that no histogram has: tokenisation, and waiting for a step that was " +
-			"already running. It holds while the load is steady, because TTFT and the others are then means of much the same requests.",
-	}
-	for _, ph := range phases {
-		p.queries = append(p.queries,
-			query{id: ph.id + "_buckets", expr: "engine:" + ph.id + "_buckets", by: "le", zoom: ph.zoom, heat: ph.id == "ttft"},
-			query{id: ph.id + "_mean", expr: "engine:" + ph.id + "_mean", legend: ph.name, chart: true, zoom: ph.zoom})
-	}
-	return p
-}
-
 // latencyHeading writes the columns' names above the numbers.
 func latencyHeading(v view, w int) string {
 	if v.m.comparing() {
-		return " mean "
+		return strings.TrimSuffix(v.mostName(), " ") + ", mean "
 	}
 	cw := latencyColumn(w)
 	var b strings.Builder

@@ -34,6 +34,8 @@ type Plan struct {
 	// Rows are the lines of horizontal borders, Cuts the vertical border segments.
 	Rows []Rect
 	Cuts []Rect
+	// Left is how many panels of the page found no room.
+	Left int
 	// Strip is a panel that is only a title, by id: its line and reason go there.
 	Strip Box
 }
@@ -278,6 +280,8 @@ func numbersWidth(box int) int {
 		return 40
 	case box >= 64:
 		return 38
+	case box >= 56:
+		return 34
 	}
-	return 34
+	return max(box*2/5, 16) // of three or more columns
 }

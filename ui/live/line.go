@@ -71,7 +71,12 @@ func columnOf(t plot.Timeline, at time.Time) (int, bool) {
 
 // mostName heads the column of the greatest values. With the cursor in the past they are those of the charts up to it.
 func (v view) mostName() string {
-	if v.m.cursor.mode == frozen {
+	switch {
+	case v.m.comparing() && v.f.ASCII:
+		return " A -> B "
+	case v.m.comparing():
+		return " A → B "
+	case v.m.cursor.mode == frozen:
 		return " max to cursor "
 	}
 	return " max " + v.m.windowName() + " "

@@ -20,7 +20,9 @@ import (
 
 	"pitwall/probes"
 	"pitwall/sessions"
+	"pitwall/sessions/events"
 	"pitwall/ui/figure"
+	form "pitwall/ui/panel"
 	"pitwall/ui/screen"
 )
 
@@ -34,6 +36,16 @@ type Actions interface {
 	TakeOver(ctx context.Context) (sessions.Reader, error)
 }
 
+// Replay says where a replay begins and how fast it plays.
+type Replay struct {
+	// At is the moment to begin with; zero is the session's first tick.
+	At time.Time
+	// Speed is how many seconds of the session pass in one second; 0 is 1.
+	Speed float64
+	// Frozen begins with the cursor held at At.
+	Frozen bool
+}
+
 // Options make a Model.
 type Options struct {
 	Reader  sessions.Reader
@@ -43,10 +55,15 @@ type Options struct {
 	// Window is how much time the charts show at first, taken up to the next window there is. Zero is a minute while the
 	// session is young, then five.
 	Window time.Duration
+	// Replay, where it is set, shows a session that is only read: space plays it.
+	Replay *Replay
 	// Tried says where an engine was looked for, for the screen that has none.
 	Tried []string
 	// Version is pitwall's own, for the help.
 	Version string
+	// Book holds the pages of panels; nil is the built-in ones. Page is the name of the one to begin with, "" the first.
+	Book *form.Book
+	Page string
 	// Now is the time of the first frame.
 	Now time.Time
 }
@@ -57,7 +74,13 @@ type Model struct {
 	actions Actions
 	tried   []string
 	version string
-	panels  []panel
+
+	book        *form.Book
+	bookVersion uint64
+	pages       []form.Page
+	onPage      int
+	panels      []panel // of the page that is shown
+	behind      []panel // asked though the page doesn't show them
 
 	w, h   int
 	now    time.Time
@@ -88,8 +111,12 @@ type Model struct {
 	pastErrs map[string]string
 	custom   time.Duration // a span that is none of windows, 0 if it is one
 
-	events  []probes.Event
+	events  []probes.Event    // all of the session's, up to known
+	known   time.Time         // events after it were not asked for yet
 	reasons map[string]string // engine subject: reason of its last state event up to the moment
+	// episodes are the events as they were known at the moment that is shown, happened as they are known now.
+	episodes, happened []events.Episode
+	folded             time.Time // the moment of episodes
 
 	gpu int // row of snap.gpus
 	// marks are the times that were marked to be compared, at most two; totals is by how much counters rose between them.
@@ -110,9 +137,21 @@ type Model struct {
 
 // New makes the live screen.
 func New(o Options) *Model {
-	m := &Model{reader: o.Reader, actions: o.Actions, tried: o.Tried, version: o.Version, wanted: o.Engine, panels: panels(), now: o.Now,
+	m := &Model{reader: o.Reader, actions: o.Actions, tried: o.Tried, version: o.Version, wanted: o.Engine, book: o.Book, now: o.Now,
 		window: windowFor(o.Window), young: o.Window == 0, every: time.Second, focus: -1, zoom: -1, stale: true, reasons: make(map[string]string), slot: time.Second}
+	if r := o.Replay; r != nil {
+		m.replay, m.speed = true, cmp.Or(r.Speed, 1)
+		m.cursor = cursor{mode: playing, at: r.At, exact: r.At, speed: m.speed}
+		if r.Frozen {
+			m.cursor = cursor{mode: frozen, at: r.At}
+		}
+		m.young = false
+	}
 	m.length = cmp.Or(windows[m.window].length, time.Minute)
+	if m.book == nil {
+		m.book, _ = form.NewBook("")
+	}
+	m.usePages(o.Page)
 	return m
 }
 
@@ -135,11 +174,13 @@ func (m *Model) ask() tea.Cmd {
 	}
 	m.fetching = true
 	m.asked = m.now
-	r := request{gen: m.gen, reader: m.reader, engine: m.wanted, detail: m.h >= 40, zoom: m.zoomed(), at: m.cursor.at, until: m.cursor.end}
-	if n := len(m.events); m.cursor.mode == live && n > 0 && m.snap != nil && m.snap.asked.IsZero() && !m.snap.eventsUntil.IsZero() {
-		r.eventsFrom = m.snap.eventsUntil.Add(-10 * time.Second)
+	r := request{gen: m.gen, reader: m.reader, engine: m.wanted, detail: m.h >= 40, zoom: m.zoomed(), at: m.cursor.at}
+	if !m.known.IsZero() {
+		// An event may be stamped a little before the tick that carries it, so the last seconds are asked again each time.
+		r.eventsFrom = m.known.Add(-eventsBack)
 	}
-	return fetch(r, m.panels)
+	r.length = m.spanLength()
+	return fetch(r, m.questions())
 }
 
 // zoomed is the id of the panel that fills the screen, "" if none does.

@@ -439,7 +439,7 @@ func TestAStateThatTheRecordingFoundHasNoLengthOfItsOwn(t *testing.T) {
 	s.Override("pitwall_engine_state_start", promql.Vector{staged.V(float64(s.Start.Add(time.Second).Unix()), "instance", "127.0.0.1:8000", "job", "vllm")})
 	s.FactsNow["engine/127.0.0.1:8000/started"] = clock.Add(-5 * time.Hour).Format(time.RFC3339)
 	pic := picture(start(t, s, 160, 45), 160, 45)
-	mustShow(t, pic, "● READY  up 5h00m", "ready · so when the recording began")
+	mustShow(t, pic, "● READY  up 5h00m", "ready: so when the recording began")
 	mustNotShow(t, pic, "READY 39m59s", "for 39m59s")
 }
 

@@ -73,7 +73,7 @@ func (m *Model) compare() tea.Cmd {
 		m.marks[i].snap = nil
 	}
 	a, b := m.sorted()
-	gen, panels := m.markGen, m.panels
+	gen, panels := m.markGen, m.questions()
 	r := request{reader: m.reader, engine: m.wanted, detail: true, zoom: m.zoomed()}
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -203,7 +203,7 @@ func (v view) change(a, b row) row {
 		}
 	}
 	if total, ok := v.m.totals[b.total]; ok && total.OK && b.total != "" {
-		out.note += " · " + figure.Count(total.V) + " in all"
+		out.note = figure.Count(total.V) + " in all · " + out.note
 	}
 	return out
 }

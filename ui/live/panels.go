@@ -1,7 +1,10 @@
 package live
 
 import (
+	"cmp"
+
 	"pitwall/ui/grid"
+	form "pitwall/ui/panel"
 )
 
 // scope is what a query is asked about.
@@ -11,6 +14,7 @@ const (
 	engineScope scope = iota // the chosen engine: $sel and the dialect's names
 	gpuScope                 // every GPU
 	hostScope                // this host
+	anyScope                 // everything that is recorded
 )
 
 // query is one expression that a panel asks at each tick.
@@ -35,22 +39,26 @@ type query struct {
 	pick pick
 	// zoom asks it only while its panel fills the screen, or the screen is large; alone only while its panel fills it.
 	zoom, alone bool
+	// full tells its series apart by all of their labels: of a panel that is not drawn in Go.
+	full bool
+	// broken is why it cannot be asked, "" for one that can.
+	broken string
 }
 
-// panel is one part of the live screen, as data.
+// panel is one part of the live screen: what the form says of it, and what draws it.
 type panel struct {
-	id    string
-	key   string // the digit that zooms it
-	title string
-	// unit is what the chart's axis counts.
-	unit    string
-	queries []query
-	// job is the kind of source it comes from, for its age and its reason of absence.
+	form form.Spec
+	id   string
+	key  string // the digit that zooms it
+	// title stands on its border; unit is what the chart's axis counts.
+	title, unit string
+	queries     []query
+	// scope is the kind of source it comes from, for its age and its reason of absence.
 	scope scope
 	// draw fills the panel's inside; heading gives what stands at the right of its title.
 	draw    func(v view, p grid.Pane, g geometry)
 	heading func(v view, w int) string
-	// lines names the charted queries that the zoomed panel draws, with the top of their axis; groups share a chart.
+	// groups are the charts of the zoomed panel.
 	groups []group
 	// rows gives every number of the panel, for the zoomed panel.
 	rows func(v view) []row
@@ -69,9 +77,68 @@ type group struct {
 	format      func(float64) string
 }
 
-// panels is the live screen. Their order is that of the digits.
-func panels() []panel {
-	return []panel{queuePanel(), latencyPanel(), throughputPanel(), cachePanel(), gpuPanel(), hostPanel()}
+// inGo are the drawings that live here, by the word that a panel's draw: has for them.
+func inGo(draw string) (p panel, ok bool) {
+	switch draw {
+	case "queue":
+		return panel{draw: drawQueue, heading: maxHeading, rows: queueRows}, true
+	case "latency":
+		return panel{draw: drawLatency, heading: latencyHeading, rows: latencyRows}, true
+	case "throughput":
+		return panel{draw: drawThroughput, heading: maxHeading, rows: throughputRows}, true
+	case "cache":
+		return panel{draw: drawCache, heading: maxHeading, rows: cacheRows}, true
+	case "gpu":
+		return panel{draw: drawGPU, heading: gpuHeading, rows: gpuRows}, true
+	case "host":
+		return panel{draw: drawHost, heading: hostHeading, rows: hostRows}, true
+	}
+	return panel{}, false
+}
+
+// fromForm makes a panel out of its form.
+func fromForm(s form.Spec) panel {
+	p, here := inGo(s.Draw)
+	p.form, p.id, p.title, p.unit, p.about = s, s.ID, s.Title, s.Unit, s.About
+	p.scope = scopeFrom(s.ScopeOf())
+	if p.unit == "none" {
+		p.unit = ""
+	}
+	for _, f := range s.Queries {
+		q := query{id: f.ID, expr: f.Expr, legend: f.Legend, scope: scopeFrom(f.ScopeOf(s)), by: f.By, name: f.Metric,
+			chart: f.Chart, heat: f.Heat, total: f.Total, zoom: f.Zoom, alone: f.Alone, broken: f.Broken()}
+		if f.Pick == "most" {
+			q.pick = most
+		}
+		if !here {
+			q.id, q.full, q.chart = s.ID+"/"+f.ID, true, s.Charted()
+		}
+		p.queries = append(p.queries, q)
+	}
+	if !here {
+		p.draw = func(v view, box grid.Pane, g geometry) { v.drawForm(p, box, g) }
+		p.heading = func(v view, w int) string { return v.formHeading(p, w) }
+		p.rows = func(v view) []row { return v.formRows(p) }
+	}
+	for _, c := range s.Charts {
+		unit := cmp.Or(c.Unit, s.Unit)
+		g := group{title: c.Title, ids: c.Queries, heat: c.Heat, least: c.Least, most: c.Max}
+		g.format = func(v float64) string { return form.Tick(unit, v, v) }
+		p.groups = append(p.groups, g)
+	}
+	return p
+}
+
+func scopeFrom(s form.Scope) scope {
+	switch s {
+	case form.ScopeEngine:
+		return engineScope
+	case form.ScopeGPU:
+		return gpuScope
+	case form.ScopeHost:
+		return hostScope
+	}
+	return anyScope
 }
 
 // common are the queries of the frame itself.

@@ -53,16 +53,36 @@ func into(d time.Duration) string {
 // drawPlace writes where the cursor is at the right end of the second line, and gives what is left of the line: how far into
 // the session, how far behind the recording, which goes on. A live screen needs none of it.
 func (v view) drawPlace(p grid.Pane) grid.Pane {
-	if v.m.cursor.mode == live || v.s == nil || v.s.at.IsZero() {
+	if v.s == nil || v.s.at.IsZero() {
 		return p
 	}
-	parts := []part{{0, []span{{into(v.now.Sub(v.s.first)) + " in", theme.Strong}}}}
+	var parts []part
+	if len(v.m.marks) == 2 {
+		a, b := v.m.sorted()
+		arrow := " → "
+		if v.f.ASCII {
+			arrow = " -> "
+		}
+		parts = append(parts, part{1, []span{{" A " + v.clock(a.at) + arrow + "B " + v.clock(b.at) + " ", theme.Badge}, {" " + figure.Span(b.at.Sub(a.at)), theme.Info}}})
+	}
+	if v.m.cursor.mode == live {
+		return v.placed(p, parts)
+	}
+	parts = append(parts, part{0, []span{{into(v.now.Sub(v.s.first)) + " in", theme.Strong}}})
 	if v.m.growing() {
-		parts = append(parts, part{1, []span{{"behind by " + figure.Span(v.f.Now.Sub(v.now)), theme.Warn}}})
+		parts = append(parts, part{0, []span{{"· behind by " + figure.Span(v.f.Now.Sub(v.now)), theme.Warn}}})
 	} else {
 		parts = append(parts, part{2, []span{{"of " + into(v.s.last.Sub(v.s.first)), theme.Dim}}})
 	}
-	parts = fit(parts, max(p.W()/2, 12), 1)
+	return v.placed(p, parts)
+}
+
+// placed writes parts at the right end of a line and gives what is left of it.
+func (v view) placed(p grid.Pane, parts []part) grid.Pane {
+	if len(parts) == 0 {
+		return p
+	}
+	parts = fit(parts, max(p.W()*2/3, 12), 1)
 	w := 0
 	for _, x := range parts {
 		w += x.width() + 1

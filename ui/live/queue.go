@@ -10,32 +10,6 @@ import (
 	"pitwall/ui/theme"
 )
 
-func queuePanel() panel {
-	return panel{
-		id: "queue", key: "1", title: "queue", unit: "requests", scope: engineScope,
-		queries: []query{
-			{id: "running", expr: `engine:running`, legend: "running", chart: true, pick: most},
-			{id: "waiting", expr: `engine:waiting`, legend: "waiting", chart: true, pick: most},
-			{id: "why_waiting", expr: `engine:waiting_by_reason`, by: "reason"},
-			{id: "preemptions", expr: `engine:preemptions`, total: true, legend: "preemptions/s", chart: true, pick: most},
-			{id: "finished", expr: `engine:requests_finished`, total: true, by: "finished_reason"},
-			{id: "errors", expr: `engine:errors`, total: true},
-			{id: "rejections", expr: `engine:rejections`, total: true},
-			{id: "aborts", expr: `engine:aborts_estimate`, alone: true},
-		},
-		draw:    drawQueue,
-		heading: maxHeading,
-		rows:    queueRows,
-		groups: []group{
-			{title: "requests running and waiting", ids: []string{"running", "waiting"}, least: 4, format: figure.Short},
-			{title: "preemptions per second", ids: []string{"preemptions"}, least: 1, format: figure.Short},
-		},
-		about: "running: requests in the engine's batch. waiting: requests admitted to the engine but not in the batch. Both are set once per engine " +
-			"step: during a long prefill step they stand still, and requests that arrive meanwhile are in neither. capacity: no KV blocks or no place in the batch; " +
-			"deferred: waits for something else, such as a KV transfer. A preempted request gives its KV blocks back and is computed again.",
-	}
-}
-
 func maxHeading(v view, w int) string { return v.mostName() }
 
 func drawQueue(v view, p grid.Pane, g geometry) {

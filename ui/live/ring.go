@@ -11,10 +11,10 @@ import (
 // fell into each. Slots are one second long for the short windows, so nothing is lost there.
 type ring struct {
 	slot  time.Duration
-	cells []moment
+	cells []cell
 }
 
-type moment struct {
+type cell struct {
 	index    int64 // which slot since the epoch; 0 is never used
 	n        int32
 	min, max float64
@@ -22,7 +22,7 @@ type moment struct {
 }
 
 func newRing(slot time.Duration, slots int) *ring {
-	return &ring{slot: slot, cells: make([]moment, slots)}
+	return &ring{slot: slot, cells: make([]cell, slots)}
 }
 
 // add puts a value in. Values older than the ring and NaN are dropped.
@@ -35,7 +35,7 @@ func (r *ring) add(at time.Time, v float64) {
 	switch {
 	case c.index > i:
 	case c.index < i || c.n == 0:
-		*c = moment{index: i, n: 1, min: v, max: v, sum: v}
+		*c = cell{index: i, n: 1, min: v, max: v, sum: v}
 	default:
 		c.n++
 		c.min, c.max, c.sum = min(c.min, v), max(c.max, v), c.sum+v
@@ -64,7 +64,7 @@ func (r *ring) columns(t plot.Timeline, how pick) []float64 {
 		if first*int64(r.slot) < from && first < last {
 			first++
 		}
-		var m moment
+		var m cell
 		for i := first; i <= last; i++ {
 			c := r.cells[i%int64(len(r.cells))]
 			if c.index != i || c.n == 0 {

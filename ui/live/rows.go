@@ -72,7 +72,7 @@ func drawRow(p grid.Pane, r row) {
 	}
 	x = 2 + labelW
 	if r.pair {
-		x = p.Text(x, 0, r.ink, grid.Cut(r.value, w-x))
+		x = p.Text(x+1, 0, r.ink, grid.Cut(r.value, w-x-1))
 		if x+2 < w {
 			p.Text(x+2, 0, theme.Dim, grid.Cut(r.note, w-x-2))
 		}

@@ -31,12 +31,11 @@ type snapshot struct {
 	values      map[string]promql.Vector
 	exprs       map[string]string
 	errs        map[string]string
+	missing     map[string]string // of empty answers, by query: what is not recorded
 	window      time.Duration // what $w was
 	gpus        []gpu
 	metrics     map[string]promql.Vector // of the answers that hold many names, by name
-	lastEvents  []probes.Event
-	eventsUntil time.Time
-	allEvents   bool // lastEvents are all of the session's, not only the new ones
+	lastEvents  []probes.Event           // those up to the newest tick that were not known yet
 }
 
 // engine is one inference server.

@@ -7,27 +7,6 @@ import (
 	"pitwall/ui/theme"
 )
 
-func throughputPanel() panel {
-	return panel{
-		id: "throughput", key: "3", title: "throughput", unit: "tokens/s", scope: engineScope,
-		queries: []query{
-			{id: "decode", expr: `engine:decode_tokens`, total: true, legend: "decode tok/s", chart: true},
-			{id: "prefill", expr: `engine:prefill_tokens`, total: true, legend: "prefill tok/s", chart: true},
-			{id: "cached", expr: `engine:prefill_cached_tokens`, legend: "of it cached", chart: true},
-			{id: "request", by: "of", zoom: true, expr: `label_replace(engine:decode_tokens / (avg_over_time(engine:running[$w:1s]) > 0), "of", "each", "", "")` +
-				` or label_replace(engine:prompt_length_mean, "of", "prompt", "", "") or label_replace(engine:output_length_mean, "of", "output", "", "")`},
-		},
-		draw: drawThroughput, heading: maxHeading, rows: throughputRows,
-		groups: []group{
-			{title: "decode: output tokens per second", ids: []string{"decode"}, least: 10, format: figure.Short},
-			{title: "prefill: prompt tokens per second, computed or from the cache", ids: []string{"prefill", "cached"}, least: 10, format: figure.Short},
-		},
-		about: "decode: output tokens per second. prefill: prompt tokens per second as the engine counts them, computed and taken from the prefix cache together, " +
-			"counted when a prompt is done: a long prompt comes as one peak. Rates are over the window beside the title. each: decode over the mean " +
-			"number of running requests. J/token: mean power of the engine's GPUs over output tokens per second, both over the same window; prompts are paid for in it too.",
-	}
-}
-
 func drawThroughput(v view, p grid.Pane, g geometry) {
 	decode, prefill := v.chart("decode", g.timeline, mean), v.chart("prefill", g.timeline, mean)
 	h := p.H()

@@ -9,6 +9,8 @@ import (
 	"pitwall/sessions"
 	"pitwall/ui/figure"
 	"pitwall/ui/keys"
+	"pitwall/ui/moment"
+	"pitwall/ui/overlay"
 	"pitwall/ui/screen"
 )
 
@@ -44,11 +46,16 @@ func (m *Model) timeKeys(nothing func() string) []keys.Binding {
 			Run: func(string) tea.Cmd { return m.space() }},
 		{Keys: []string{"left", ","}, Show: "← ,", Help: "the cursor one column of the charts back", Group: "time", Disabled: nothing, Run: move(m.step, -1)},
 		{Keys: []string{"right", "."}, Show: "→ .", Help: "the cursor one column on", Group: "time", Disabled: nothing, Run: move(m.step, 1)},
-		{Keys: []string{"shift+left", "pgup"}, Show: "pgup ⇧←", Help: "half a window back", Group: "time", Disabled: nothing, Run: move(m.page, -1)},
-		{Keys: []string{"shift+right", "pgdown"}, Show: "pgdn ⇧→", Help: "half a window on", Group: "time", Disabled: nothing, Run: move(m.page, 1)},
-		{Keys: []string{"home"}, Help: "the session's beginning", Group: "time", Disabled: nothing, Run: func(string) tea.Cmd { return m.jump(m.snap.first) }},
+		{Keys: []string{"shift+left", "pgup", "b"}, Show: "b pgup", Help: "half a window back", Group: "time", Disabled: nothing, Run: move(m.page, -1)},
+		{Keys: []string{"shift+right", "pgdown", "f"}, Show: "f pgdn", Help: "half a window on", Group: "time", Disabled: nothing, Run: move(m.page, 1)},
+		{Keys: []string{"home", "H"}, Show: "H home", Help: "the session's beginning", Group: "time", Disabled: nothing, Run: func(string) tea.Cmd { return m.jump(m.snap.first) }},
 		{Keys: []string{"end", "G"}, Show: "end G", Short: m.endWord(), Rank: 1, Help: "back to LIVE; of a saved session, to its end", Group: "time", Disabled: here,
 			Run: func(string) tea.Cmd { return m.toEnd() }},
+		{Keys: []string{"n"}, Help: "the next event", Short: "event", Show: "n N", Rank: 3, Group: "time", Disabled: nothing, Run: move(m.nextEvent, 1)},
+		{Keys: []string{"N"}, Help: "the event before", Group: "time", Disabled: nothing, Run: move(m.nextEvent, -1)},
+		{Keys: []string{"v"}, Short: "events", Help: "all events: search, filter, go to one; its cause and evidence", Group: "time", Rank: 3, Disabled: nothing,
+			Run: func(string) tea.Cmd { return open(newEventList(m)) }},
+		{Keys: []string{"t"}, Short: "time", Rank: 4, Help: "type a time: " + moment.Hint, Group: "time", Disabled: nothing, Run: func(string) tea.Cmd { return m.askTime() }},
 		{Keys: []string{"x"}, Help: "mark this time; the second one shows the change between them in every panel", Group: "time", Disabled: nothing,
 			Run: func(string) tea.Cmd { return m.setMark() }},
 		{Keys: []string{"X"}, Help: "clear the marked times", Group: "time", Disabled: func() string {
@@ -129,7 +136,7 @@ func (m *Model) nextWindow(by int, around bool) tea.Cmd {
 	}
 	old := m.spanLength()
 	m.window = i
-	return m.rescale(old, 0, m.moment())
+	return m.rescale(old, 0, m.shown())
 }
 
 // faster asks more often, or plays faster.
@@ -152,5 +159,38 @@ func (m *Model) faster(by int) tea.Cmd {
 	return func() tea.Msg { return screen.Say{Text: text} }
 }
 
-// moment is the time that is shown.
-func (m *Model) moment() time.Time { return m.viewNow(screen.Frame{Now: m.now}).now }
+// askTime opens the box in which a time is typed.
+func (m *Model) askTime() tea.Cmd {
+	read := func(text string) (time.Time, string, error) {
+		r, err := moment.Parse(text, moment.Session{First: m.snap.first, Last: m.snap.last})
+		if err != nil {
+			return time.Time{}, err.Error(), err
+		}
+		at := within(r.At.Truncate(time.Second), m.snap.first, m.snap.last)
+		says := at.Local().Format("2006-01-02 15:04:05") + " · " + into(at.Sub(m.snap.first)) + " in · " + r.How
+		switch {
+		case r.At.After(m.snap.last.Add(time.Second)):
+			says = "after the last tick, which is " + says
+		case r.At.Before(m.snap.first.Add(-time.Second)):
+			says = "before the first tick, which is " + says
+		}
+		return at, says, nil
+	}
+	return open(overlay.NewAsk(overlay.AskOptions{
+		Title: "go to a time", Placeholder: "-10m", Hint: moment.Hint, Enter: "go there",
+		Explain: func(text string) (string, bool) {
+			_, says, err := read(text)
+			return says, err == nil
+		},
+		Done: func(text string) tea.Cmd {
+			at, _, err := read(text)
+			if err != nil {
+				return nil
+			}
+			return m.jump(at)
+		},
+	}))
+}
+
+// shown is the time that is shown.
+func (m *Model) shown() time.Time { return m.viewNow(screen.Frame{Now: m.now}).now }

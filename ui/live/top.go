@@ -2,6 +2,7 @@ package live
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -263,13 +264,12 @@ func (v view) troubles() []trouble {
 		}
 		out = append(out, trouble{"NO DATA", theme.Notice, t.Job + " " + t.Instance + " " + long + ": " + t.Err, ""})
 	}
-	for i := len(v.m.events) - 1; i >= 0; i-- {
-		ev := v.m.events[i]
-		if v.now.Sub(ev.Time) > 10*time.Minute {
+	for _, e := range slices.Backward(v.m.episodes) {
+		if v.now.Sub(e.Start) > 10*time.Minute {
 			break
 		}
-		if ev.Severity == probes.Critical && ev.Kind != probes.KindEngineState {
-			out = append(out, trouble{"CRITICAL", theme.Alarm, subjectOf(ev) + ev.Title + ", " + figure.Span(v.now.Sub(ev.Time)) + " ago", ""})
+		if e.Severity == probes.Critical && !stateOfKind(e.Kind) {
+			out = append(out, trouble{"CRITICAL", theme.Alarm, subjectOf(e.Subject) + e.Text() + ", " + figure.Span(v.now.Sub(e.Start)) + " ago", ""})
 			break
 		}
 	}
@@ -292,11 +292,11 @@ func recorderGone(pid int) string {
 	return ", pid " + itoa(pid) + " is gone"
 }
 
-func subjectOf(e probes.Event) string {
-	if e.Subject == "" {
+func subjectOf(subject string) string {
+	if subject == "" {
 		return ""
 	}
-	return e.Subject + ": "
+	return subject + ": "
 }
 
 func why2(a, b string) string {

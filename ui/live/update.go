@@ -2,7 +2,6 @@ package live
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -23,7 +22,8 @@ func (m *Model) Update(msg tea.Msg) tea.Cmd {
 		m.now = msg.Now
 		return m.restart()
 	case screen.Recording:
-		m.reader, m.snap, m.events, m.history = msg.Reader, nil, nil, nil
+		m.reader, m.snap, m.history = msg.Reader, nil, nil
+		m.events, m.known, m.episodes, m.happened = nil, time.Time{}, nil, nil
 		return m.restart()
 	case answer:
 		return m.take(msg)
@@ -67,6 +67,7 @@ type standing struct {
 	gen         uint64
 	info        sessions.Info
 	first, last time.Time
+	events      []probes.Event
 }
 
 // look asks how the recording stands.
@@ -75,10 +76,11 @@ func (m *Model) look() tea.Cmd {
 		return nil
 	}
 	m.looking = true
-	r, gen := m.reader, m.gen
+	r, gen, from := m.reader, m.gen, m.known.Add(-eventsBack)
 	return func() tea.Msg {
 		s := standing{gen: gen, info: r.Info()}
 		s.first, s.last = r.Bounds()
+		s.events = r.Events(from, s.last)
 		return s
 	}
 }
@@ -91,6 +93,7 @@ func (m *Model) takeStanding(s standing) {
 	now := *m.snap
 	now.info, now.last = s.info, s.last
 	m.snap = &now
+	m.keepEvents(s.events, s.last)
 }
 
 // take files an answer, unless something else has been asked for since.
@@ -105,7 +108,7 @@ func (m *Model) take(a answer) tea.Cmd {
 	gone := m.snap != nil && !a.snap.at.IsZero() && a.snap.at.Sub(m.snap.at) > m.every+3*time.Second
 	fresh := m.snap == nil || a.snap.at.After(m.snap.at)
 	m.snap = a.snap
-	m.keepEvents(a.snap)
+	m.keepEvents(a.snap.lastEvents, a.snap.last)
 	if n := len(m.snap.gpus); m.gpu >= n {
 		m.gpu = max(n-1, 0)
 	}
@@ -165,45 +168,17 @@ func (m *Model) taken() tea.Cmd {
 
 // remember adds a tick's numbers to the histories.
 func (m *Model) remember(s *snapshot) {
-	for _, p := range m.panels {
+	for _, p := range m.questions() {
 		for _, q := range p.queries {
 			if !q.chart && !(q.heat && m.zoom >= 0 && m.panels[m.zoom].id == p.id) {
 				continue
 			}
 			for _, x := range s.values[q.id] {
-				m.ringOf(historyKey(q, x.Metric)).add(s.at, x.F)
+				if key := historyKey(q, x.Metric); m.mayKeep(q, key) {
+					m.ringOf(key).add(s.at, x.F)
+				}
 			}
 		}
-	}
-}
-
-// maxEvents bounds what is kept of the events; the reader has them all.
-const maxEvents = 2000
-
-// keepEvents adds those that are new. The last seconds are asked for twice, because an event may be stamped before the
-// tick that brings it.
-func (m *Model) keepEvents(s *snapshot) {
-	if s.allEvents {
-		// Those that were kept may be of another moment.
-		m.events = s.lastEvents
-		m.reasons = make(map[string]string)
-	}
-	for _, e := range s.lastEvents {
-		if !s.allEvents {
-			known := slices.ContainsFunc(m.events[max(len(m.events)-64, 0):], func(k probes.Event) bool {
-				return k.Time.Equal(e.Time) && k.Kind == e.Kind && k.Subject == e.Subject && k.Title == e.Title
-			})
-			if !known {
-				m.events = append(m.events, e)
-			}
-		}
-		if e.Kind == probes.KindEngineState && !e.Time.After(s.at) {
-			m.reasons[e.Subject] = e.Attrs["reason"]
-		}
-	}
-	slices.SortStableFunc(m.events, func(a, b probes.Event) int { return a.Time.Compare(b.Time) })
-	if len(m.events) > maxEvents {
-		m.events = slices.Clone(m.events[len(m.events)-maxEvents:])
 	}
 }
 

@@ -88,7 +88,7 @@ func (m *Model) hasHistory() bool {
 // Draw fills the pane.
 func (m *Model) Draw(p grid.Pane, f screen.Frame) {
 	v := m.viewNow(f)
-	plan := Layout(p.W(), p.H(), m.shape())
+	plan := m.plan(p.W(), p.H())
 	if plan.TooSmall {
 		drawTooSmall(p)
 		return
@@ -269,9 +269,7 @@ func (v view) drawTimeAxis(p grid.Pane, a Rect) {
 	}
 	marks := v.marks(t)
 	v.drawTicks(p, a.X+axisW, a.Y, t, columnsOf(marks))
-	for _, e := range marks {
-		p.Rune(a.X+axisW+e.column, a.Y, e.ink, e.glyph)
-	}
+	v.drawMarks(p, a.X+axisW, a.Y, marks)
 	v.cursorTime(p, a.X+axisW, a.Y, t)
 }
 

@@ -34,6 +34,10 @@ func (v view) drawZoom(p grid.Pane) {
 		v.drawNoEngine(inner)
 		return
 	}
+	if len(spec.queries) > 0 && spec.queries[0].full || spec.form.Broken() != "" {
+		v.zoomForm(inner, spec)
+		return
+	}
 	rows := v.rowsOf(spec.rows)
 	nw := zoomNumbers(inner.W())
 	cw := inner.W() - nw - 1
@@ -134,13 +138,15 @@ func (v view) zoomCharts(p grid.Pane, spec panel) {
 		v.zoomChart(p.Sub(0, y, p.W(), heights[i]), gr, spec, index, t, axis)
 		y += heights[i]
 	}
-	line := p.Sub(0, p.H()-1, p.W(), 1)
+	v.zoomTicks(p.Sub(0, p.H()-1, p.W(), 1), t, axis)
+}
+
+// zoomTicks writes the time axis of a zoomed panel's charts.
+func (v view) zoomTicks(line grid.Pane, t plot.Timeline, axis int) {
 	line.Line(axis, 0, t.Columns, theme.Border, '─')
 	marks := v.marks(t)
 	v.drawTicks(line, axis, 0, t, columnsOf(marks))
-	for _, e := range marks {
-		line.Rune(axis+e.column, 0, e.ink, e.glyph)
-	}
+	v.drawMarks(line, axis, 0, marks)
 	v.cursorTime(line, axis, 0, t)
 }
 

@@ -5,11 +5,9 @@ import (
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 
 	"pitwall/ui/grid"
 	"pitwall/ui/screen"
-	"pitwall/ui/theme"
 )
 
 // maxNote bounds what can be typed, in characters.
@@ -37,24 +35,7 @@ func (n *Note) Size(w, h int) (int, int) { return min(76, w-4), 3 }
 // Draw implements screen.Overlay.
 func (n *Note) Draw(p grid.Pane, f screen.Frame) {
 	in := frame(p, n.title)
-	input := n.input
-	input.SetWidth(in.W() - 4)
-	text := ansi.Strip(input.View())
-	ink := theme.Strong
-	if n.input.Value() == "" {
-		ink = theme.Faint
-	}
-	in.Text(1, 0, ink, text)
-	// The cursor is drawn as a cell, so that it looks the same everywhere.
-	at := 1
-	if c := input.Cursor(); c != nil {
-		at = 1 + c.X
-	}
-	r, _ := in.At(at, 0)
-	if r == 0 {
-		r = ' '
-	}
-	in.Rune(at, 0, theme.Selected, r)
+	drawInput(in, n.input)
 }
 
 // Key implements screen.Overlay.

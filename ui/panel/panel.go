@@ -82,6 +82,8 @@ type Query struct {
 	Heat  bool `yaml:"heat,omitempty"`
 	Zoom  bool `yaml:"zoom,omitempty"`
 	Alone bool `yaml:"alone,omitempty"`
+	// Total says that it is the rate of counters, whose exact rise between two marked times is of interest.
+	Total bool `yaml:"total,omitempty"`
 
 	line, column int // of the expression
 	block        bool

@@ -20,8 +20,8 @@ type unit struct {
 	grafana []string
 }
 
-// after writes numbers with a word behind them.
-func after(format func(float64) string, word string) func(float64) string {
+// behind writes numbers with a word behind them.
+func behind(format func(float64) string, word string) func(float64) string {
 	return func(v float64) string { return format(v) + word }
 }
 
@@ -79,14 +79,14 @@ func units() []unit {
 		{"bits/s", bits, func(v, _ float64) string { return strings.TrimSuffix(tick(bits)(v, 0), "it/s") }, []string{"bps", "binbps"}},
 		{"bytes/s binary", binRate, func(v, _ float64) string { return tick(figure.Bytes)(v, 0) }, []string{"binBps"}},
 		{"requests", figure.Count, short, nil},
-		{"requests/s", after(figure.Rate, " /s"), short, []string{"reqps", "req/s", "rps"}},
+		{"requests/s", behind(figure.Rate, " /s"), short, []string{"reqps", "req/s", "rps"}},
 		{"tokens", figure.Count, short, nil},
-		{"tokens/s", after(figure.Count, " tok/s"), short, []string{"tps", "tok/s", "tokens/sec", "tokens/s", "tokens/sec (tps)"}},
-		{"/s", after(figure.Rate, " /s"), short, []string{"ops", "cps", "wps", "iops", "eps", "rowsps", "mps"}},
-		{"W", after(whole, " W"), func(v, _ float64) string { return figure.Short(v) + "W" }, []string{"watt"}},
-		{"J", after(figure.Count, " J"), short, []string{"joule"}},
-		{"°C", after(whole, " °C"), func(v, _ float64) string { return figure.Short(v) + "°" }, []string{"celsius"}},
-		{"MHz", after(figure.Whole, " MHz"), short, []string{"mhz"}},
+		{"tokens/s", behind(figure.Count, " tok/s"), short, []string{"tps", "tok/s", "tokens/sec", "tokens/s", "tokens/sec (tps)"}},
+		{"/s", behind(figure.Rate, " /s"), short, []string{"ops", "cps", "wps", "iops", "eps", "rowsps", "mps"}},
+		{"W", behind(whole, " W"), func(v, _ float64) string { return figure.Short(v) + "W" }, []string{"watt"}},
+		{"J", behind(figure.Count, " J"), short, []string{"joule"}},
+		{"°C", behind(whole, " °C"), func(v, _ float64) string { return figure.Short(v) + "°" }, []string{"celsius"}},
+		{"MHz", behind(figure.Whole, " MHz"), short, []string{"mhz"}},
 		{"Hz", func(v float64) string { return hertz(v) }, func(v, _ float64) string { return tick(hertz)(v, 0) }, []string{"hertz", "hz", "rothz"}},
 		{"time", moment, func(v, _ float64) string { return moment(v) }, []string{"dateTimeAsIso", "dateTimeFromNow", "dateTimeAsIsoNoDateIfToday", "dateTimeAsLocal"}},
 		{"yes/no", func(v float64) string {
@@ -136,7 +136,7 @@ func unitOf(name string) unit {
 	if name == "" {
 		return unit{name: "", text: figure.Count, axis: short}
 	}
-	return unit{name: name, text: after(figure.Count, " "+name), axis: short}
+	return unit{name: name, text: behind(figure.Count, " "+name), axis: short}
 }
 
 // Text writes a value in a unit: 21 ms, 61 %, 1,204 tok/s. NaN is written as absent.

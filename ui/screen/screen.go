@@ -62,6 +62,18 @@ type Say struct {
 	Bad  bool
 }
 
+// Save asks the root to offer the whole screen as a file; Path is the proposed name, without its ending.
+type Save struct{ Path string }
+
+// Mouse asks the root to turn the mouse on, or off again.
+type Mouse struct{}
+
+// Wheeler is a Screen that uses the mouse wheel itself where the pointer is; by is below zero for the wheel turned up. What it
+// doesn't use is the keys up and down.
+type Wheeler interface {
+	Wheel(x, y, by int) (cmd tea.Cmd, used bool)
+}
+
 // Overlay is a box on top of a screen. It gets every key until it closes.
 type Overlay interface {
 	// Size gives how large the box wants to be, borders included, on a screen of w by h.
@@ -72,4 +84,13 @@ type Overlay interface {
 	Key(msg tea.Msg) (cmd tea.Cmd, close bool)
 	// Hint is the footer's text while the box is open: pairs of key and word.
 	Hint() [][2]string
+}
+
+// Listener is an Overlay that asks questions of its own: it hears ticks, sizes and every message that no one else takes.
+type Listener interface {
+	Overlay
+	// Init gives the first command, when the box has been opened.
+	Init() tea.Cmd
+	// Update takes a message, as a Screen does.
+	Update(msg tea.Msg) tea.Cmd
 }

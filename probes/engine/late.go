@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// waitInRead is how long one Read waits for a page of an engine whose dialect has patience. It is short of a second, so that
+// what comes late is read by the Read that was begun just before, and stamped with its time.
+const waitInRead = 900 * time.Millisecond
+
+// asking is a question for a page that one Read sent and a later one takes the answer of.
+type asking struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	// What follows is written before done is closed.
+	a   answer
+	err error
+}
+
+// page asks for the page. late is whether it is still awaited: asking again would only put the question behind those that
+// wait already. While it is awaited nothing else is asked of the server.
+func (s *Scraper) page(ctx context.Context, path string) (a answer, late bool, err error) {
+	if s.d.Patience == 0 {
+		a, err = s.c.get(ctx, path, acceptMetrics, maxPage)
+		return a, false, err
+	}
+	q := s.asking.Load()
+	if q == nil {
+		q = &asking{done: make(chan struct{})}
+		var own context.Context
+		own, q.cancel = context.WithCancel(context.WithoutCancel(ctx))
+		s.asking.Store(q)
+		go func() {
+			defer close(q.done)
+			q.a, q.err = s.c.get(own, path, acceptMetrics, maxPage)
+		}()
+	}
+	patience := time.NewTimer(waitInRead)
+	defer patience.Stop()
+	select {
+	case <-q.done:
+	case <-ctx.Done():
+		q.cancel()
+		<-q.done
+	case <-patience.C:
+		return answer{}, true, nil
+	}
+	q.cancel()
+	s.asking.Store(nil)
+	return q.a, false, q.err
+}
+
+// stop gives up what is still awaited.
+func (s *Scraper) stop() {
+	if q := s.asking.Load(); q != nil {
+		q.cancel()
+	}
+}
+
+// unquoted gives the page inside of a JSON string: some builds of one engine have sent it so.
+func unquoted(body []byte) []byte {
+	if b := bytes.TrimSpace(body); len(b) > 1 && b[0] == '"' {
+		var page string
+		if json.Unmarshal(b, &page) == nil {
+			return []byte(page)
+		}
+	}
+	return body
+}

@@ -1,0 +1,116 @@
+package sessions
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"time"
+
+	"pitwall/probes"
+)
+
+// Check reads all of a session's file. It gives what the session says of itself, with what is damaged in Trouble, and the
+// stretches of time that the damage costs, as events of KindDamage. An error means that nothing of it can be read.
+func Check(ctx context.Context, path string) (Info, []probes.Event, error) {
+	s, err := open(path)
+	if err != nil {
+		return Info{Path: path}, nil, err
+	}
+	defer s.Close() //nolint:errcheck // it only read
+	if err := s.verify(ctx, func() {}); err != nil {
+		return s.Info(), nil, fmt.Errorf("checking session %s: %w", path, err)
+	}
+	first, last := s.Bounds()
+	var out []probes.Event
+	for _, e := range s.Events(first.Add(-time.Hour), last.Add(time.Hour)) {
+		if e.Kind == KindDamage {
+			out = append(out, e)
+		}
+	}
+	return s.Info(), out, nil
+}
+
+// verifyPart is how many blocks are looked at between two pauses.
+const verifyPart = 200
+
+// verify looks at the checksum of every block, so that damage is told before somebody happens to ask for it.
+func (s *saved) verify(ctx context.Context, pause func()) error {
+	s.head.mu.RLock()
+	names := make([]string, len(s.head.names))
+	for i, n := range s.head.names {
+		names[i] = n.name
+	}
+	s.head.mu.RUnlock()
+	named := func(key int64) string {
+		if n := key >> 32; n >= 0 && n < int64(len(names)) {
+			return names[n]
+		}
+		return ""
+	}
+	n := 0
+	lost, err := walk(asking{ctx, s.archive.Load().db}, "blocks", "key", "crc, data", -1, func(rows *sql.Rows) (key int64, err error) {
+		var crc int64
+		var data sql.RawBytes
+		if err := rows.Scan(&key, &crc, &data); err != nil {
+			return key, err
+		}
+		if checksum(data) != crc {
+			w := blockWound((key&0xffffffff)*blockSpan, errChecksum)
+			w.metric = named(key)
+			s.found(w)
+		}
+		if n++; n%verifyPart == 0 {
+			pause()
+		}
+		return key, nil
+	})
+	if err != nil {
+		return err
+	}
+	// Which rows a page held nobody knows any more: those that should have been between its neighbours.
+	first, last := s.Bounds()
+	for _, span := range lost {
+		for n := max(0, span.after>>32); n < int64(len(names)) && n <= min(span.before, math.MaxInt64-1)>>32; n++ {
+			for b := blockOf(msOf(first)); b <= msOf(last); b += blockSpan {
+				if key := blockKey(uint32(n), b); key > span.after && key < span.before {
+					w := blockWound(b, errUnreadable)
+					w.metric = names[n]
+					s.found(w)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// asking asks a database until a context ends.
+type asking struct {
+	ctx context.Context
+	db  *sql.DB
+}
+
+func (a asking) Query(query string, args ...any) (*sql.Rows, error) {
+	return a.db.QueryContext(a.ctx, query, args...)
+}
+
+// verifyShare is which part of the time the check of an opened session takes at most: it must not be felt on the screen.
+const verifyShare = 4
+
+// verifySlowly is verify beside a screen.
+func (s *saved) verifySlowly(ctx context.Context) {
+	began := time.Now()
+	err := s.verify(ctx, func() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(verifyShare * time.Since(began)):
+		}
+		began = time.Now()
+	})
+	if err != nil && ctx.Err() == nil {
+		s.mu.Lock()
+		s.trouble = err.Error()
+		s.mu.Unlock()
+		s.changed()
+	}
+}

@@ -1,0 +1,238 @@
+package sessions
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"pitwall/probes"
+)
+
+// What can happen to a session's file while it is recorded, and what the recorder does: a file that was removed (or whose
+// -wal was) is written again in its place, whole, because the recorder still holds it open; one that was damaged or
+// replaced is set aside under another name, and a new one is begun with what is in memory: the last quarter of an hour.
+
+// fate says what has happened to the file that w writes; empty while it is there.
+func (w *writer) fate() string {
+	st, err := os.Stat(w.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "its file was removed"
+	case err != nil:
+		return "its file can't be looked at: " + err.Error()
+	case w.file != nil && !os.SameFile(st, w.file):
+		return "another file stands in its place"
+	}
+	if _, err := os.Stat(w.path + "-wal"); errors.Is(err, fs.ErrNotExist) {
+		return "its journal was removed"
+	}
+	if short := cutShort(w.path, st.Size()); !short {
+		w.short = 0
+	} else if w.short++; w.short > 1 { // once may be in the middle of a checkpoint of somebody who put a mark into it
+		return "its file was cut short"
+	}
+	return ""
+}
+
+// cutShort says whether a database has fewer bytes than its header says that it has pages (sqlite.org/fileformat, 1.3).
+func cutShort(path string, size int64) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var head [32]byte
+	if n, _ := f.ReadAt(head[:], 0); n < len(head) {
+		return true
+	}
+	page := int64(binary.BigEndian.Uint16(head[16:]))
+	if page == 1 {
+		page = 65536
+	}
+	return int64(binary.BigEndian.Uint32(head[28:]))*page > size
+}
+
+// rescue does for a file whose fate is known what can be done. It says whether storing goes on; the next tick then brings
+// what is missing. The caller is the one who stores.
+func (r *Recorder) rescue(ctx context.Context, w *writer, fate string) error {
+	gone := fate == "its file was removed"
+	var copied bool
+	if gone {
+		copied = w.copyTo(ctx, r.path) == nil
+	} else if fate == "its journal was removed" {
+		copied = w.close(true) == nil // which writes it into the file
+	}
+	w.db.Close() //nolint:errcheck // what it could do it has done
+	if a := r.archive.Load(); a != nil {
+		defer a.db.Close()
+	}
+	told := fate + ": "
+	if copied {
+		again, err := openWriter(r.path)
+		var a *archive
+		if err == nil {
+			a, err = openArchive(r.path)
+		}
+		if err == nil {
+			r.archive.Store(a)
+			r.mu.Lock()
+			r.w = again
+			r.mu.Unlock()
+			if !r.lock.holds() {
+				r.lock.release()
+				if r.lock, err = lockSession(r.path); err != nil {
+					return err
+				}
+			}
+			r.tellFile(told + "written again, nothing is lost")
+			return nil
+		}
+		copied = false
+	}
+	aside, err := setAside(r.path)
+	if err != nil {
+		return err
+	}
+	r.archive.Store(nil)
+	r.lock.release()
+	r.mu.Lock()
+	r.w = nil
+	r.mu.Unlock()
+	r.wantAll.Store(true)
+	if aside != "" {
+		told += "set aside as " + aside + ", "
+	}
+	r.tellFile(told + "a new one is begun with what is in memory")
+	return nil
+}
+
+func (r *Recorder) tellFile(what string) {
+	_, last := r.Bounds()
+	r.addEvents([]probes.Event{{Kind: "recorder.file", Subject: "recorder", Severity: probes.Warning, Title: what}}, msOf(last))
+	r.version.Add(1)
+}
+
+// copyTo writes all of the database that is open into a new file, readable by its owner only.
+func (w *writer) copyTo(ctx context.Context, path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	for _, suffix := range []string{"-wal", "-shm"} {
+		os.Remove(path + suffix) //nolint:errcheck // of the file that is gone
+	}
+	if _, err = w.db.ExecContext(ctx, "VACUUM INTO ?", path); err != nil {
+		os.Remove(path)
+	}
+	return err
+}
+
+// setAside gives what stands at a session's path another name that is a session's too, so that it can be looked at. It gives
+// that name, empty when nothing stood there.
+func setAside(path string) (string, error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	stem := strings.TrimSuffix(path, Extension)
+	for n := 1; ; n++ {
+		to := fmt.Sprintf("%s-damaged%d%s", stem, n, Extension)
+		if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) && n < 1000 {
+			continue
+		}
+		if err := os.Rename(path, to); err != nil {
+			return "", fmt.Errorf("setting the damaged session aside: %w", err)
+		}
+		os.Rename(path+"-wal", to+"-wal") //nolint:errcheck // mostly there is none
+		os.Remove(path + "-shm")          //nolint:errcheck // made anew
+		return to[strings.LastIndexByte(to, '/')+1:], nil
+	}
+}
+
+// everything is a batch that holds all that is in memory, for a file that is begun anew. It is for the goroutine that takes
+// readings: what it gives is followed by rows that are relative to it.
+func (r *Recorder) everything() (*batch, error) {
+	h := r.head
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := &batch{meta: map[string]string{}, dropJournal: true}
+	for _, n := range h.names {
+		n.unwritten = false
+		b.names = append(b.names, &name{id: n.id, name: n.name, typ: n.typ, help: n.help, unit: n.unit})
+	}
+	b.series = slices.DeleteFunc(slices.Clone(h.series), func(s *series) bool { return s == nil })
+	r.written.series = len(h.series)
+	b.blocks = blockRows(h, h.floor)
+	byTime := map[int64]map[bool][]entry{}
+	for _, s := range h.series {
+		if s == nil {
+			continue
+		}
+		for _, c := range s.chunks(h.block, h.last+lateness, nil) {
+			if c.block != h.block {
+				continue
+			}
+			if err := samplesOf(c, func(t int64, e entry) {
+				if byTime[t] == nil {
+					byTime[t] = map[bool][]entry{}
+				}
+				e.id = s.id
+				byTime[t][e.hist != nil] = append(byTime[t][e.hist != nil], e)
+			}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var groups []group
+	for _, t := range slices.Sorted(maps.Keys(byTime)) {
+		for _, hist := range []bool{false, true} {
+			if es := byTime[t][hist]; len(es) > 0 {
+				groups = append(groups, group{t: t, hist: hist, entries: es})
+			}
+		}
+	}
+	row, err := r.codec.encode(nil, true, groups)
+	if err != nil {
+		return nil, err
+	}
+	r.seq++
+	b.rows = []journalRow{{seq: r.seq, t: h.last, data: row}}
+	h.first = max(h.first, min(h.floor, h.last))
+	b.meta["first"], b.meta["last"] = strconv.FormatInt(h.first, 10), strconv.FormatInt(h.last, 10)
+	b.meta["seq"] = strconv.FormatInt(r.seq-1, 10)
+	b.meta["started"], b.meta["offset"] = strconv.FormatInt(r.started, 10), strconv.FormatInt(r.offset.Load(), 10)
+	if r.clock.ticking() {
+		b.meta["clock"] = r.clock.text()
+	}
+	r.ledger.mu.RLock()
+	b.notes, b.events = slices.Clone(r.ledger.notes), slices.Clone(r.ledger.events)
+	r.ledger.mu.RUnlock()
+	return b, nil
+}
+
+// samplesOf gives the samples of a chunk.
+func samplesOf(c chunk, each func(t int64, e entry)) (err error) {
+	defer recovered(&err, "chunk")
+	it := c.data.Iterator(nil)
+	for {
+		switch it.Next() {
+		case chunkenc.ValFloat:
+			t, v := it.At()
+			each(t, entry{v: v})
+		case chunkenc.ValFloatHistogram:
+			t, h := it.AtFloatHistogram(nil)
+			each(t, entry{hist: h})
+		default:
+			return it.Err()
+		}
+	}
+}

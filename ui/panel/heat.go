@@ -1,0 +1,245 @@
+package panel
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pitwall/ui/grid"
+	"pitwall/ui/plot"
+	"pitwall/ui/theme"
+)
+
+// Buckets is how the buckets of a histogram fill over time: for each bound the share of a column's observations that
+// fell between it and the one before.
+type Buckets struct {
+	// Bounds are the upper bounds, rising; the last may be infinite.
+	Bounds []float64
+	// Shares has a row for each bound: a share from 0 to 1 for each column, NaN where nothing is known or happened.
+	Shares [][]float64
+}
+
+// BucketsOf makes shares out of cumulative series by le. Series with the same bound are added; buckets that nothing fell
+// in are left out at both ends.
+func BucketsOf(series []Series, columns int) Buckets {
+	sums := map[float64][]float64{}
+	for _, s := range series {
+		le, err := strconv.ParseFloat(s.Labels.Get("le"), 64)
+		if err != nil || math.IsNaN(le) {
+			continue
+		}
+		row := sums[le]
+		if row == nil {
+			row = make([]float64, columns)
+			for i := range row {
+				row[i] = math.NaN()
+			}
+			sums[le] = row
+		}
+		for x := range row {
+			if k := len(s.Values) - columns + x; k >= 0 && !math.IsNaN(s.Values[k]) {
+				row[x] = addTo(row[x], s.Values[k])
+			}
+		}
+	}
+	bounds := make([]float64, 0, len(sums))
+	for le := range sums {
+		bounds = append(bounds, le)
+	}
+	slices.SortFunc(bounds, cmp.Compare[float64])
+	if len(bounds) == 0 {
+		return Buckets{}
+	}
+	all := sums[bounds[len(bounds)-1]]
+	out := Buckets{Bounds: bounds}
+	first, last := -1, -1
+	for i, le := range bounds {
+		row := make([]float64, columns)
+		for x := range row {
+			row[x] = math.NaN()
+			below := 0.0
+			if i > 0 && !math.IsNaN(sums[bounds[i-1]][x]) {
+				below = sums[bounds[i-1]][x]
+			}
+			if v := sums[le][x]; all[x] > 0 && !math.IsNaN(v) {
+				row[x] = max(v-below, 0) / all[x]
+				if row[x] >= 0.01 {
+					last = i
+					if first < 0 {
+						first = i
+					}
+				}
+			}
+		}
+		out.Shares = append(out.Shares, row)
+	}
+	if first < 0 {
+		return Buckets{}
+	}
+	return Buckets{out.Bounds[first : last+1], out.Shares[first : last+1]}
+}
+
+func addTo(a, b float64) float64 {
+	switch {
+	case math.IsNaN(a):
+		return b
+	case math.IsNaN(b):
+		return a
+	}
+	return a + b
+}
+
+// fit joins neighbouring buckets until at most n are left, always those that change the picture least.
+func (b Buckets) fit(n int) Buckets {
+	for len(b.Bounds) > max(n, 1) {
+		best, at := math.Inf(1), 0
+		for i := range len(b.Shares) - 1 {
+			sum := 0.0
+			for x := range b.Shares[i] {
+				if s := addTo(b.Shares[i][x], b.Shares[i+1][x]); !math.IsNaN(s) {
+					sum += s
+				}
+			}
+			if sum < best {
+				best, at = sum, i
+			}
+		}
+		joined := make([]float64, len(b.Shares[at]))
+		for x := range joined {
+			joined[x] = addTo(b.Shares[at][x], b.Shares[at+1][x])
+		}
+		b.Bounds = slices.Delete(slices.Clone(b.Bounds), at, at+1)
+		shares := slices.Delete(slices.Clone(b.Shares), at, at+1)
+		shares[at] = joined
+		b.Shares = shares
+	}
+	return b
+}
+
+// HeatLegend says what the shades of a heat map mean.
+const HeatLegend = "░ 1 %  ▒ 10 %  ▓ 33 %  █ 66 %"
+
+// drawHeat draws how buckets fill over time, one band a bucket: all that a histogram knows, and nothing in between.
+func drawHeat(s Spec, d Data, r Room) {
+	chart, axis := r.Chart, r.Axis
+	var series []Series
+	for i := range d.Answers {
+		series = append(series, d.Answers[i].Series...)
+	}
+	for y := range axis.H() {
+		axis.Rune(axis.W()-1, y, theme.Border, '│')
+	}
+	if r.Under != nil {
+		r.Under(chart)
+	}
+	b := BucketsOf(series, r.Timeline.Columns)
+	if len(b.Bounds) == 0 {
+		chart.Text(1, chart.H()/2, theme.Faint, grid.Cut("nothing happened in this window", chart.W()-2))
+		return
+	}
+	b = b.fit(chart.H())
+	each := max(min(chart.H()/len(b.Bounds), 3), 1)
+	var rows [][]float64
+	le := "≤"
+	if r.ASCII {
+		le = "<"
+	}
+	for i, bound := range b.Bounds {
+		for range each {
+			rows = append(rows, b.Shares[i])
+		}
+		axis.Right(axis.W()-1, chart.H()-len(rows), theme.Faint, grid.Cut(boundLabel(s.Unit, le, bound, axis.W()-1), axis.W()-1))
+	}
+	plot.Heat(chart, rows, theme.C)
+	if r.Over != nil {
+		r.Over(chart)
+	}
+	heatNumbers(s, series, r, le)
+}
+
+// boundLabel writes a bucket's bound in at most w cells where that can be done.
+func boundLabel(unit, le string, bound float64, w int) string {
+	if math.IsInf(bound, 1) {
+		return "more"
+	}
+	label := le + Tick(unit, bound, bound)
+	if grid.Width(label) <= w || unit != "s" {
+		return label
+	}
+	// 250ms is longer than .25s.
+	return le + strings.TrimPrefix(strconv.FormatFloat(bound, 'g', 3, 64), "0") + "s"
+}
+
+// heatNumbers writes where the requests of this moment lie: the bucket of p50, p95 and p99, and the shares.
+func heatNumbers(s Spec, series []Series, r Room, le string) {
+	p := r.Numbers
+	if p.W() < 10 || p.H() < 1 {
+		return
+	}
+	now := map[float64]float64{}
+	for _, x := range series {
+		if bound, err := strconv.ParseFloat(x.Labels.Get("le"), 64); err == nil && x.Now.OK {
+			now[bound] += x.Now.V
+		}
+	}
+	bounds := make([]float64, 0, len(now))
+	for k := range now {
+		bounds = append(bounds, k)
+	}
+	slices.SortFunc(bounds, cmp.Compare[float64])
+	y := 0
+	line := func(label, value string, ink theme.Ink) {
+		if y < p.H() {
+			p.Text(0, y, theme.Dim, grid.Cut(label, p.W()))
+			p.Right(p.W(), y, ink, value)
+		}
+		y++
+	}
+	total := 0.0
+	if len(bounds) > 0 {
+		total = now[bounds[len(bounds)-1]]
+	}
+	for _, q := range []struct {
+		name string
+		q    float64
+	}{{"p50", .5}, {"p95", .95}, {"p99", .99}} {
+		text := "—"
+		if total > 0 {
+			text = quantile(s.Unit, bounds, now, q.q, le)
+		}
+		line(q.name, text, theme.Strong)
+	}
+	if total == 0 {
+		line("none now", "", theme.Faint)
+	}
+	if p.H() > y+1 {
+		y = max(p.H()-4, y+1)
+		for _, l := range []string{"█ 66 % of a column", "▓ 33 %", "▒ 10 %", "░  1 %"} {
+			if y < p.H() {
+				p.Text(0, y, theme.Faint, grid.Cut(l, p.W()))
+			}
+			y++
+		}
+	}
+}
+
+// quantile writes the bucket that a quantile falls in: all that such a histogram knows of it.
+func quantile(unit string, bounds []float64, cumulative map[float64]float64, q float64, le string) string {
+	// An exact boundary belongs to the lower bucket.
+	rank := q * cumulative[bounds[len(bounds)-1]] * (1 - 1e-12)
+	for i, b := range bounds {
+		if cumulative[b] < rank {
+			continue
+		}
+		if math.IsInf(b, 1) {
+			if i == 0 {
+				return "?"
+			}
+			return ">" + Text(unit, bounds[i-1])
+		}
+		return le + Text(unit, b)
+	}
+	return "?"
+}
