@@ -52,9 +52,9 @@ type Reading struct {
 	Events []Event
 	// Took is how long the pull lasted, as the probe measured it.
 	Took time.Duration
-	// Late is true when the source has not answered yet and is still waited for: nothing of the last reading has ended. Samples
-	// then are only those that do not depend on the answer, and Err is nil.
-	Late bool
+	// Late is set, to why in plain words, when the source has not answered yet and is still waited for: nothing of the last
+	// reading has ended. Samples then are only those that do not depend on the answer, and Err is nil.
+	Late string
 	// Err is set when the source could not be read: "scrape http://127.0.0.1:8000/metrics: connection refused". The
 	// other fields may still hold what is known without it; Samples then are only those that the failure does not touch.
 	Err error

@@ -39,6 +39,9 @@ func openArchive(path string) (*archive, error) {
 		case version > schemaVersion:
 			err = fmt.Errorf("%w: it has format %d, this one reads up to %d: use the pitwall that wrote it", ErrNotSession, version, schemaVersion)
 		}
+		if err == nil {
+			err = hasTables(db)
+		}
 		if err != nil {
 			db.Close()
 			return nil, err
@@ -69,6 +72,16 @@ func openArchive(path string) (*archive, error) {
 		return nil, fmt.Errorf("opening session %s: %w", path, err)
 	}
 	return &archive{db: db, cache: newBlockCache(), cut: cut}, nil
+}
+
+// hasTables says whether a file has what a session has; its first page lists them.
+func hasTables(db *sql.DB) error {
+	var n int
+	err := db.QueryRow("SELECT count(*) FROM sqlite_schema WHERE type='table' AND name IN ('meta', 'names', 'series', 'blocks', 'journal', 'ledger', 'events')").Scan(&n)
+	if err == nil && n != 7 {
+		err = fmt.Errorf("its first page is damaged: %d of its 7 tables are listed there", n)
+	}
+	return err
 }
 
 // looksLikeSession says in words why a path can't be a session, where SQLite would only say that it can't open it.
@@ -196,10 +209,7 @@ func (a *archive) chunks(ctx context.Context, name uint32, mint, maxt, floor int
 func (a *archive) blocks(ctx context.Context, name uint32, from, to int64) (out [][]seriesChunks, damaged []wound, err error) {
 	err = eachBlock(ctx, a.db, blockKey(name, from), blockKey(name, to), func(key, crc int64, data []byte) {
 		block := (key & 0xffffffff) * blockSpan
-		parts, err := decodeBlock(block, data)
-		if err == nil && checksum(data) != crc {
-			err = errChecksum
-		}
+		parts, err := checkedBlock(block, crc, data)
 		if err != nil {
 			damaged = append(damaged, blockWound(block, err))
 			return
@@ -213,7 +223,27 @@ func (a *archive) blocks(ctx context.Context, name uint32, from, to int64) (out 
 var (
 	errChecksum   = errors.New("checksum differs")
 	errUnreadable = errors.New("its page of the file is bad")
+	errMisplaced  = errors.New("its readings are of another time")
 )
+
+// checkedBlock decodes a block row whose key says that it begins at block.
+func checkedBlock(block, crc int64, data []byte) ([]seriesChunks, error) {
+	if checksum(data) != crc {
+		return nil, errChecksum
+	}
+	parts, err := decodeBlock(block, data)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range parts {
+		for _, c := range p.chunks { // the key has no checksum
+			if c.min < block-lateness || c.max >= block+blockSpan {
+				return nil, errMisplaced
+			}
+		}
+	}
+	return parts, nil
+}
 
 func eachBlock(ctx context.Context, db *sql.DB, from, to int64, row func(key, crc int64, data []byte)) error {
 	rows, err := db.QueryContext(ctx, "SELECT key, crc, data FROM blocks WHERE key>=? AND key<=? ORDER BY key", from, to)
@@ -221,13 +251,17 @@ func eachBlock(ctx context.Context, db *sql.DB, from, to int64, row func(key, cr
 		return fmt.Errorf("reading session: %w", err)
 	}
 	defer rows.Close()
+	last := int64(-1)
 	for rows.Next() {
 		var key, crc int64
 		var data []byte
 		if err := rows.Scan(&key, &crc, &data); err != nil {
-			return fmt.Errorf("reading session: %w", err)
+			crc = -1 // it isn't what it should be: as if its checksum differed
 		}
-		row(key, crc, data)
+		if key > last { // a page that stands in the place of another one has its rows twice
+			row(key, crc, data)
+			last = key
+		}
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("reading session: %w", err)

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -256,26 +255,5 @@ func TestMemoryAloneSaysFromWhenItKnows(t *testing.T) {
 	first, _ := r.Bounds()
 	if got, want := one(t, r, "now", first), first.Sub(t0).Seconds(); got != want || want == 0 {
 		t.Errorf("now at the first tick that is there = %v, want %v", got, want)
-	}
-}
-
-func TestAFileThatIsRemovedUnderItsRecorderIsTold(t *testing.T) {
-	src := engine()
-	r := newTestRecorder(t, Options{Dir: t.TempDir(), Sources: func() []probes.Source { return []probes.Source{src} }})
-	defer r.Close() //nolint:errcheck // it can't end well
-	drive(t, r, 0, 3)
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(r.path + suffix); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := r.Tick(context.Background(), at(3)); err == nil || !strings.Contains(err.Error(), "was removed") {
-		t.Errorf("recording into a removed file: %v", err)
-	}
-	if i := r.Info(); i.Recording != NotStored {
-		t.Errorf("info %+v", i)
-	}
-	if got := one(t, r, "now", at(3)); got != 3 {
-		t.Errorf("now = %v: the screen lives on", got)
 	}
 }

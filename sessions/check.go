@@ -48,25 +48,36 @@ func (s *saved) verify(ctx context.Context, pause func()) error {
 		}
 		return ""
 	}
-	n := 0
+	n, newest := 0, int64(-1)
 	lost, err := walk(asking{ctx, s.archive.Load().db}, "blocks", "key", "crc, data", -1, func(rows *sql.Rows) (key int64, err error) {
 		var crc int64
 		var data sql.RawBytes
 		if err := rows.Scan(&key, &crc, &data); err != nil {
 			return key, err
 		}
-		if checksum(data) != crc {
-			w := blockWound((key&0xffffffff)*blockSpan, errChecksum)
+		block := (key & 0xffffffff) * blockSpan
+		if _, err := checkedBlock(block, crc, data); err != nil {
+			w := blockWound(block, err)
 			w.metric = named(key)
 			s.found(w)
 		}
-		if n++; n%verifyPart == 0 {
+		if key > newest { // a page that stands in the place of another one has its rows twice
+			newest = key
+			n++
+		}
+		if n%verifyPart == 0 {
 			pause()
 		}
 		return key, nil
 	})
 	if err != nil {
 		return err
+	}
+	s.mu.Lock()
+	want := metaInt(s.meta, "blocks")
+	s.mu.Unlock()
+	if missing := max(int(want)-n, len(lost)); missing > 0 {
+		s.found(wound{what: "blocks of readings", count: missing})
 	}
 	// Which rows a page held nobody knows any more: those that should have been between its neighbours.
 	first, last := s.Bounds()

@@ -247,7 +247,7 @@ func TestACommitThatFailsHalfwayWritesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	wide = true
-	if err := r.Tick(context.Background(), at(10)); err == nil || err.Error() != "disk full" {
+	if err := r.Tick(context.Background(), at(10)); err == nil || !strings.HasPrefix(err.Error(), "disk full") {
 		t.Errorf("with a full disk: %v", err)
 	}
 	if _, err := r.w.db.Exec("PRAGMA max_page_count=1000000"); err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
@@ -66,10 +67,11 @@ func blockKey(name uint32, block int64) int64 { return int64(name)<<32 | block/b
 
 // writer is the one connection of the recorder that writes a session's file.
 type writer struct {
-	path  string
-	db    *sql.DB
-	file  os.FileInfo // the file when it was opened
-	short int         // how often in a row it looked cut short
+	path   string
+	db     *sql.DB
+	file   os.FileInfo // the file when it was opened
+	size   int64       // its size when it was last looked at
+	pruned bool        // its size may shrink
 
 	meta    map[string]string // what is in the file, for its checksum
 	own     map[int64]bool    // events that this writer inserted, by seq, since foreign was last asked
@@ -170,6 +172,9 @@ func (w *writer) commit(ctx context.Context, b *batch) error {
 		}
 	}
 	meta := maps.Clone(w.meta)
+	if len(b.blocks) > 0 {
+		b.meta["blocks"] = strconv.FormatInt(metaInt(meta, "blocks")+int64(len(b.blocks)), 10)
+	}
 	if len(b.meta) > 0 {
 		maps.Copy(meta, b.meta)
 		for _, k := range sortedKeys(b.meta) {
@@ -269,15 +274,19 @@ func (w *writer) foreign() ([]probes.Event, error) {
 }
 
 // prune deletes the blocks before a time, and gives their room back to the file system.
-func (w *writer) prune(ctx context.Context, names int, before int64) error {
+func (w *writer) prune(ctx context.Context, names int, before int64) (gone int64, err error) {
+	w.pruned = true
 	for n := range names {
-		_, err := w.db.ExecContext(ctx, "DELETE FROM blocks WHERE key>=? AND key<?", blockKey(uint32(n), 0), blockKey(uint32(n), before))
+		res, err := w.db.ExecContext(ctx, "DELETE FROM blocks WHERE key>=? AND key<?", blockKey(uint32(n), 0), blockKey(uint32(n), before))
 		if err != nil {
-			return fmt.Errorf("pruning session: %w", err)
+			return gone, fmt.Errorf("pruning session: %w", err)
+		}
+		if n, err := res.RowsAffected(); err == nil {
+			gone += n
 		}
 	}
-	_, err := w.db.ExecContext(ctx, "PRAGMA incremental_vacuum")
-	return err
+	_, err = w.db.ExecContext(ctx, "PRAGMA incremental_vacuum")
+	return gone, err
 }
 
 // used gives the bytes of the file that hold something.
@@ -351,7 +360,7 @@ func (b *batch) bytes() (n int) {
 		n += len(r.data)
 	}
 	for _, s := range b.series {
-		n += s.lset.ByteSize()
+		n += int(s.lset.ByteSize()) //nolint:gosec // a length
 	}
 	return n
 }

@@ -56,6 +56,15 @@ func newHead() *head {
 	return &head{byName: map[string]*name{}, byHash: map[uint64][]*series{}}
 }
 
+// clear empties it, for a reader that begins anew.
+func (h *head) clear() {
+	fresh := newHead()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.names, h.byName, h.series, h.byHash = nil, fresh.byName, nil, fresh.byHash
+	h.block, h.floor = 0, 0
+}
+
 // find gives the series of a label set, making it if there is none. The caller holds mu.
 func (h *head) find(lset labels.Labels) (s *series, fresh bool) {
 	hash := lset.Hash()

@@ -38,6 +38,14 @@ func newLedger() *ledger {
 	return &ledger{now: map[byte]map[string]note{ledgerFact: {}, ledgerAbsent: {}}}
 }
 
+// clear empties it, for a reader that begins anew.
+func (l *ledger) clear() {
+	fresh := newLedger()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.notes, l.now, l.events = nil, fresh.now, nil
+}
+
 // change records what a source says now against what it said before, and gives the notes that are new. old is what this
 // source said last: paths that it no longer names end.
 //

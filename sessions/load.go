@@ -25,16 +25,19 @@ func (a *archive) load(h *head, l *ledger, after *position, codec *journalCodec)
 		return nil, false, fmt.Errorf("reading session: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it only read
-	if m, err = metaOf(tx); err == nil && m[metaSum] != "" && m[metaSum] != sumOf(m) {
+	if m, err = metaOf(tx); err == nil && (m[metaSum] != "" && m[metaSum] != sumOf(m) || m["id"] == "") {
 		err = errDamagedMeta
 	}
 	if err != nil {
 		if !isDamage(err) && !errors.Is(err, errDamagedMeta) {
 			return nil, false, err
 		}
-		after.wound(wound{what: "what it says of itself"})
+		fresh := len(m) == 0 // a recorder that has only just begun has said nothing yet
 		if err := metaFromBlocks(tx, m); err != nil {
 			return m, false, err
+		}
+		if !fresh || m["first"] != "" {
+			after.wound(wound{what: "what it says of itself"})
 		}
 	}
 	h.mu.Lock()
@@ -44,6 +47,12 @@ func (a *archive) load(h *head, l *ledger, after *position, codec *journalCodec)
 	}
 	if err = loadSeries(tx, h, after); err != nil {
 		return m, false, err
+	}
+	if n := metaInt(m, "names"); int64(len(h.names)) < n {
+		after.wound(wound{what: "names of metrics", count: int(n) - len(h.names)})
+	}
+	if n := metaInt(m, "series"); int64(len(h.series)) < n {
+		after.wound(wound{what: "labels of series", count: int(n) - len(h.series)})
 	}
 	if err = loadLedger(tx, l, after); err != nil {
 		return m, false, err

@@ -152,7 +152,8 @@ func (r *Recorder) take(got pulled) {
 		absent[targetPath(p.job, p.instance)] = Redact(got.r.Err.Error())
 	}
 	r.takeMeta(got.r.Meta)
-	if got.r.Late { // it is neither up nor down, and none of its series has ended
+	if got.r.Late != "" { // it is neither up nor down, and none of its series has ended
+		absent[latePath(p.job, p.instance)] = r.redact(got.r.Late)
 		before := p.seen
 		p.seen = nil
 		r.ingest(p, got.t, got.r.Samples)

@@ -295,6 +295,7 @@ func (a *asker) Targets(at time.Time) []Target {
 		if !tg.Up {
 			tg.Err = absent[targetPath(tg.Job, tg.Instance)]
 		}
+		tg.Late = absent[latePath(tg.Job, tg.Instance)]
 		out = append(out, *tg)
 	}
 	slices.SortFunc(out, func(x, y Target) int {
@@ -306,6 +307,11 @@ func (a *asker) Targets(at time.Time) []Target {
 // targetPath is where the ledger keeps a source's error.
 func targetPath(job, instance string) string {
 	return fmt.Sprintf("up{instance=%q,job=%q}", instance, job)
+}
+
+// latePath is where the ledger keeps why a source has not answered yet.
+func latePath(job, instance string) string {
+	return fmt.Sprintf("up{instance=%q,job=%q,late=\"true\"}", instance, job)
 }
 
 func seconds(v float64) time.Duration { return time.Duration(v * float64(time.Second)) }

@@ -140,6 +140,8 @@ type Target struct {
 	// Up is whether the last pull succeeded; Err why not.
 	Up  bool
 	Err string
+	// Late is why the answer to the pull that is under way takes longer than a moment, empty if it does not.
+	Late string
 	// LastOK is the tick of the last pull that succeeded, zero if none. Took is how long the last pull lasted.
 	LastOK time.Time
 	Took   time.Duration

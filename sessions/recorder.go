@@ -437,6 +437,12 @@ func (r *Recorder) handOverAll() {
 	r.wake()
 }
 
+// count puts into meta how much there must be in the file, so that what is lost without a trace is missed. The caller holds
+// head.mu, and all names and series are in this batch or an earlier one.
+func (r *Recorder) count(meta map[string]string) {
+	meta["names"], meta["series"] = strconv.Itoa(len(r.head.names)), strconv.Itoa(r.written.series)
+}
+
 // unwritten gives copies of the names and series that no batch holds yet. The caller holds head.mu.
 func (r *Recorder) unwritten() ([]*name, []*series) {
 	var names []*name
@@ -463,6 +469,7 @@ func (r *Recorder) finishBlock() {
 	p.meta["last"] = strconv.FormatInt(r.head.last, 10)
 	p.meta["first"] = strconv.FormatInt(r.head.first, 10)
 	p.meta["seq"] = strconv.FormatInt(r.seq, 10)
+	r.count(p.meta)
 	oldest := r.head.block
 	waiting := map[int64]bool{} // blocks, not the time that they span: a gap in the recording takes no room
 	for _, b := range p.blocks {

@@ -2,9 +2,9 @@ package sessions
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -35,30 +35,28 @@ func (w *writer) fate() string {
 	if _, err := os.Stat(w.path + "-wal"); errors.Is(err, fs.ErrNotExist) {
 		return "its journal was removed"
 	}
-	if short := cutShort(w.path, st.Size()); !short {
-		w.short = 0
-	} else if w.short++; w.short > 1 { // once may be in the middle of a checkpoint of somebody who put a mark into it
+	// Only retention makes a session smaller.
+	if size := st.Size(); size == 0 || size < w.size && !w.pruned {
 		return "its file was cut short"
+	}
+	w.size = st.Size()
+	// SQLite looks at these once: what it has in memory it takes for what is on the disk.
+	if !begins(w.path, "SQLite format 3\x00") || !begins(w.path+"-wal", "\x37\x7f\x06") {
+		return "its file was damaged (overwritten)"
 	}
 	return ""
 }
 
-// cutShort says whether a database has fewer bytes than its header says that it has pages (sqlite.org/fileformat, 1.3).
-func cutShort(path string, size int64) bool {
+// begins says whether a file begins with these bytes, or is empty, or can't be read.
+func begins(path, with string) bool {
 	f, err := os.Open(path)
 	if err != nil {
-		return false
-	}
-	defer f.Close()
-	var head [32]byte
-	if n, _ := f.ReadAt(head[:], 0); n < len(head) {
 		return true
 	}
-	page := int64(binary.BigEndian.Uint16(head[16:]))
-	if page == 1 {
-		page = 65536
-	}
-	return int64(binary.BigEndian.Uint32(head[28:]))*page > size
+	defer f.Close()
+	b := make([]byte, len(with))
+	n, err := f.ReadAt(b, 0)
+	return n == 0 || n < len(with) && !errors.Is(err, io.EOF) || string(b) == with
 }
 
 // rescue does for a file whose fate is known what can be done. It says whether storing goes on; the next tick then brings
@@ -208,6 +206,7 @@ func (r *Recorder) everything() (*batch, error) {
 	b.rows = []journalRow{{seq: r.seq, t: h.last, data: row}}
 	h.first = max(h.first, min(h.floor, h.last))
 	b.meta["first"], b.meta["last"] = strconv.FormatInt(h.first, 10), strconv.FormatInt(h.last, 10)
+	r.count(b.meta)
 	b.meta["seq"] = strconv.FormatInt(r.seq-1, 10)
 	b.meta["started"], b.meta["offset"] = strconv.FormatInt(r.started, 10), strconv.FormatInt(r.offset.Load(), 10)
 	if r.clock.ticking() {

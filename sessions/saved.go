@@ -3,6 +3,7 @@ package sessions
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,8 @@ func Open(path string) (Reader, error) {
 type saved struct {
 	*asker
 	path    string
+	file    os.FileInfo // the file that is open
+	failed  bool        // the last read of it did
 	pos     position
 	codec   journalCodec
 	version atomic.Uint64
@@ -54,6 +57,10 @@ func open(path string) (*saved, error) {
 		return nil, err
 	}
 	s := &saved{asker: newAsker(newHead(), a, newLedger()), path: path, stop: func() {}}
+	if s.file, err = os.Stat(path); err != nil {
+		a.db.Close()
+		return nil, fmt.Errorf("opening session: %w", err)
+	}
 	s.version.Store(1)
 	s.changed = func() { s.version.Add(1) }
 	s.pid = recorderOf(path)
@@ -68,7 +75,7 @@ func open(path string) (*saved, error) {
 // read takes in what is new in the file.
 func (s *saved) read() error {
 	m, fresh, err := s.archive.Load().load(s.head, s.ledger, &s.pos, &s.codec)
-	if err != nil {
+	if s.failed = err != nil && !isBusy(err); err != nil {
 		return err
 	}
 	s.found(s.pos.wounds...)
@@ -98,6 +105,27 @@ func loadBounds(h *head, m map[string]string) {
 	h.first = min(h.first, h.last)
 }
 
+// again opens the file anew when another one stands in its place: its recorder has begun a new one, or written it again.
+func (s *saved) again() error {
+	st, err := os.Stat(s.path)
+	if err != nil {
+		return fmt.Errorf("its file is gone: %w", err)
+	}
+	if os.SameFile(st, s.file) && !s.failed {
+		return nil
+	}
+	a, err := openArchive(s.path)
+	if err != nil {
+		return err
+	}
+	s.head.clear()
+	s.ledger.clear()
+	s.pos, s.codec, s.file, s.failed = position{}, journalCodec{}, st, false
+	old := s.archive.Swap(a)
+	s.changed()
+	return old.db.Close()
+}
+
 func (s *saved) follow(ctx context.Context) {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
@@ -108,7 +136,10 @@ func (s *saved) follow(ctx context.Context) {
 		case <-tick.C:
 		}
 		pid := recorderOf(s.path)
-		err := s.read()
+		err := s.again()
+		if err == nil {
+			err = s.read()
+		}
 		s.mu.Lock()
 		if err != nil {
 			s.trouble = err.Error()

@@ -151,13 +151,16 @@ func (r *Recorder) keepWithin(ctx context.Context, w *writer) error {
 	if before <= blockOf(msOf(first)) {
 		return nil
 	}
-	if err := w.prune(ctx, names, before); err != nil {
+	gone, err := w.prune(ctx, names, before)
+	if err != nil {
 		return err
 	}
 	r.head.mu.Lock()
 	r.head.first = before
 	r.head.mu.Unlock()
-	return w.commit(ctx, &batch{meta: map[string]string{"first": strconv.FormatInt(before, 10)}})
+	return w.commit(ctx, &batch{meta: map[string]string{
+		"first": strconv.FormatInt(before, 10), "blocks": strconv.FormatInt(max(0, metaInt(w.meta, "blocks")-gone), 10),
+	}})
 }
 
 // Detach stops recording without ending the session, so that another process can Resume it.
@@ -170,12 +173,15 @@ func (r *Recorder) shut(end bool) error {
 	r.closing.Do(func() {
 		r.stop()
 		r.stopped.Wait()
-		r.mu.Lock()
-		w, never := r.w, r.w == nil
-		r.mu.Unlock()
-		if len(r.groups) > 0 {
+		if len(r.groups) > 0 || r.wantAll.Load() {
 			r.flush()
 		}
+		if r.wantsFile() {
+			r.store(context.Background())
+		}
+		r.mu.Lock()
+		never := r.w == nil
+		r.mu.Unlock()
 		first, _ := r.Bounds()
 		empty := end && !never && first.IsZero()
 		if end && !first.IsZero() && !never {
@@ -197,12 +203,25 @@ func (r *Recorder) shut(end bool) error {
 			r.alone.release()
 			return
 		}
-		if !r.store(context.Background()) {
+		stored := r.store(context.Background())
+		if r.wantAll.Load() { // the file was lost just now
+			r.flush()
+			stored = r.store(context.Background())
+		}
+		r.mu.Lock()
+		w := r.w
+		r.mu.Unlock()
+		if !stored || w == nil {
 			r.closed = &troubleError{r.path, r.Info().Trouble}
 		}
 		// The reading side goes first: SQLite leaves WAL mode only when nobody else has the file open.
 		if a := r.archive.Load(); a != nil {
 			a.db.Close()
+		}
+		if w == nil {
+			r.lock.release()
+			r.alone.release()
+			return
 		}
 		if err := w.close(end); err != nil && r.closed == nil {
 			r.closed = err
@@ -217,6 +236,13 @@ func (r *Recorder) shut(end bool) error {
 		r.alone.release()
 	})
 	return r.closed
+}
+
+// wantsFile says whether the session should have a file and has none.
+func (r *Recorder) wantsFile() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.w == nil && r.path != ""
 }
 
 // troubleError says that a session's end could not be stored.

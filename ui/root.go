@@ -59,7 +59,8 @@ func New(o Options) *Model {
 	m.line = line.New(false, 0, m.now)
 	m.opts.Config.ASCII = o.Config.ASCII || m.env.asciiOnly()
 	m.opts.Config.NoColor = o.Config.NoColor || m.env.noColor()
-	m.screen = live.New(live.Options{Reader: o.Reader, Actions: o.Actions, Engine: o.Engine, Window: o.Window, Replay: o.Replay, Tried: o.Tried, Version: o.Version, Now: m.at})
+	m.screen = live.New(live.Options{Reader: o.Reader, Actions: o.Actions, Engine: o.Engine, Window: o.Window, Replay: o.Replay, Tried: o.Tried, Version: o.Version, Now: m.at,
+		Book: o.Panels, Page: o.Page, Notice: o.Notice})
 	m.restyle()
 	return m
 }
@@ -294,7 +295,7 @@ func (m *Model) draw() string {
 		m.hint(p, m.boxes[n-1])
 	}
 	if slow > 0 {
-		p.Right(m.w-2, m.h-1, theme.Notice, " slow line: drawing every "+figure.Ago(slow)+" ")
+		p.Right(m.w-2, m.h-2, theme.Notice, " slow line: drawing every "+figure.Ago(slow)+" ")
 	}
 	if m.said.Text != "" && m.at.Before(m.saidUntil) {
 		m.toast(p)

@@ -11,6 +11,7 @@ import (
 
 	"pitwall/sessions"
 	"pitwall/ui/live"
+	"pitwall/ui/panel"
 )
 
 // Actions is what the screen may ask the program to do; each may take time and runs in the background. A nil Actions
@@ -53,6 +54,11 @@ type Options struct {
 	Window time.Duration
 	// Replay, where it is set, shows a session that is only read: space plays it.
 	Replay *Replay
+	// Panels are the pages of panels; nil is the built-in ones. Page is the name of the one to begin with, "" the first.
+	Panels *panel.Book
+	Page   string
+	// Notice is said when the console begins: what is wrong with a file of panels.
+	Notice string
 	// Tried says where an engine was looked for, one place a line, for the screen that has none.
 	Tried []string
 	// Environ is the environment as "name=value"; nil means the process's own.

@@ -16,12 +16,16 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Config is everything that can be set. Its fields are named like the keys.
 type Config struct {
 	// Engine are the base URLs of the engines to watch; empty means "look for them on this host".
 	Engine []string
+	// Dialect is what the engines' metrics are called by; empty means that each engine is told by what it serves.
+	Dialect string
 	// Scrape are further /metrics pages to record.
 	Scrape []string
 	// Header are extra HTTP headers ("Name: value") for every request to an engine.
@@ -38,6 +42,11 @@ type Config struct {
 	KeepAge time.Duration
 	// KeepSize is in bytes.
 	KeepSize int64
+	// Panels are files of panels, over pitwall's own. PanelsSection is that part of the configuration file, where panels:
+	// holds panels and pages itself, and PanelsFile the file that it stands in.
+	Panels        []string
+	PanelsSection *yaml.Node
+	PanelsFile    string
 	// Rules is a file of rules for events, over pitwall's own; empty means none.
 	Rules string
 	// Theme is "auto", "dark" or "light".
@@ -102,6 +111,9 @@ func Load(in Input) (*Config, []Setting, error) {
 			problems = append(problems, &Problem{Where: given.where, What: fmt.Sprintf("%s: %v", k.name, err), Hint: k.hint()})
 			continue
 		}
+		if given.section != nil {
+			c.PanelsSection, c.PanelsFile = given.section, in.Path
+		}
 		settings = append(settings, Setting{Key: k.name, Value: k.show(c), From: given.from, Help: k.help})
 		if k.name == "window" {
 			c.WindowChosen = given.from != "default"
@@ -117,6 +129,7 @@ func Load(in Input) (*Config, []Setting, error) {
 type given struct {
 	values      []string
 	from, where string
+	section     *yaml.Node
 }
 
 func (k key) find(in Input, file map[string]fileValue) given {
@@ -132,7 +145,7 @@ func (k key) find(in Input, file map[string]fileValue) given {
 	}
 	if v, ok := file[k.name]; ok {
 		at := fmt.Sprintf("%s:%d", in.Path, v.line)
-		return given{values: v.values, from: "file " + at, where: at}
+		return given{values: v.values, from: "file " + at, where: at, section: v.section}
 	}
 	values := k.def
 	if k.name == "sessions_dir" {

@@ -18,6 +18,8 @@ import (
 type fileValue struct {
 	values []string
 	line   int
+	// section is a value that has keys of its own, of the key that may.
+	section *yaml.Node
 }
 
 // yamlLine finds the place in the yaml package's own messages ("yaml: line 3: …").
@@ -62,6 +64,10 @@ func parse(path string, b []byte) (map[string]fileValue, error) {
 		}
 		if first, twice := out[k.name]; twice {
 			problems = append(problems, &Problem{Where: at(name), What: fmt.Sprintf("%s is set a second time", k.name), Hint: fmt.Sprintf("the first is in line %d", first.line)})
+			continue
+		}
+		if k.section && value.Kind == yaml.MappingNode {
+			out[k.name] = fileValue{values: []string{}, line: name.Line, section: value}
 			continue
 		}
 		values, err := k.read(value)

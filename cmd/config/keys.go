@@ -21,8 +21,10 @@ type key struct {
 	list bool
 	sep  string // what parts the values of a list in an environment variable
 	want string // what a value looks like, for hints
-	set  func(*Config, []string) error
-	show func(*Config) string
+	// section says that the value may have keys of its own, which somebody else reads.
+	section bool
+	set     func(*Config, []string) error
+	show    func(*Config) string
 }
 
 // Flag is the flag's name without dashes.
@@ -55,6 +57,7 @@ func (k key) split(v string) []string {
 // keys is every setting there is, in the order in which they are shown.
 var keys = []key{
 	urls("engine", "base URLs of the engines to watch; none: look for them on this host", func(c *Config) *[]string { return &c.Engine }),
+	text("dialect", "", "read the engines as this kind (pitwall dialects lists them); none: tell each by what it serves", "a name such as vllm", func(c *Config) *string { return &c.Dialect }),
 	urls("scrape", "further /metrics pages to record", func(c *Config) *[]string { return &c.Scrape }),
 	headers("header", "extra HTTP headers for the engine, \"Name: value\"; on a command line every user of the host can read them", func(c *Config) *[]string { return &c.Header }),
 	text("ca_file", "", "file of certificates (PEM) to trust besides the system's", "a path", func(c *Config) *string { return &c.CAFile }),
@@ -63,6 +66,15 @@ var keys = []key{
 	text("sessions_dir", "", "where sessions are kept", "a path", func(c *Config) *string { return &c.SessionsDir }),
 	duration("keep_age", "30d", "ended sessions older than this are removed by pitwall record, unless they have a name or a mark; 0 keeps all", func(c *Config) *time.Duration { return &c.KeepAge }),
 	size("keep_size", "10GiB", "the oldest of them are removed when all together are larger; 0 is no bound", func(c *Config) *int64 { return &c.KeepSize }),
+	{name: "panels", list: true, sep: ",", section: true, want: "files of panels, or panels: and pages: below it",
+		help: "files of panels over pitwall's own (default panels.yaml beside this file); in the file also panels and pages themselves",
+		set:  func(c *Config, v []string) error { c.Panels = v; return nil },
+		show: func(c *Config) string {
+			if c.PanelsSection != nil {
+				return "(written here)"
+			}
+			return strings.Join(c.Panels, ", ")
+		}},
 	text("rules", "", "file of rules for events, over pitwall's own (pitwall events rules prints those)", "a path", func(c *Config) *string { return &c.Rules }),
 	oneOf("theme", []string{"auto", "dark", "light"}, "colours for a dark or a light background", func(c *Config) *string { return &c.Theme }),
 	boolean("ascii", "draw without Unicode", func(c *Config) *bool { return &c.ASCII }),

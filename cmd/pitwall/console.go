@@ -92,6 +92,7 @@ func (p *program) show(ctx context.Context, c *config.Config, d *desk) error {
 
 func (p *program) showScreen(ctx context.Context, c *config.Config, d *desk, o ui.Options) error {
 	calm := p.guard(c.SessionsDir)
+	p.addPanels(c, &o)
 	err := ui.Run(ctx, o)
 	calm()
 	if ctx.Err() != nil {

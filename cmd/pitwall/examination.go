@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"pitwall/cmd/config"
+	"pitwall/probes/engine/dialect"
 	"pitwall/sessions"
 )
 
@@ -230,6 +232,7 @@ func examineGPU(ctx context.Context, l *look, s snapshot) []finding {
 func (p *program) examineEngines(c *config.Config, s snapshot) []finding {
 	var out []finding
 	for _, e := range s.Engines {
+		d, _ := dialect.Named(e.Dialect)
 		what := fmt.Sprintf("%s at %s, %s", strings.TrimSpace(e.Dialect+" "+e.Version), e.Instance, strings.ReplaceAll(e.State, "_", " "))
 		if e.Model != "" {
 			what += ", serves " + e.Model
@@ -243,16 +246,21 @@ func (p *program) examineEngines(c *config.Config, s snapshot) []finding {
 			f.Next = engineAdvice(e)
 		}
 		out = append(out, f)
-		if e.Error == "" && e.IntervalSeconds > 0 {
+		if d != nil && e.answered() {
+			how := finding{Area: "engine", Grade: good, What: fmt.Sprintf("dialect %s (%s): %s", d.Name, d.Title, e.Facts["verified"])}
+			if !strings.HasPrefix(e.Facts["verified"], "verified") {
+				how.Grade = note
+			}
+			out = append(out, how)
+		}
+		if e.Error == "" && e.IntervalSeconds > 0 && e.answered() {
 			out = append(out, finding{"engine", good, fmt.Sprintf("watching costs %s of the API server's time: a scrape of %d series takes %s, every %s",
 				percent(e.TookSeconds/e.IntervalSeconds), len(e.Samples), span(time.Duration(e.TookSeconds*float64(time.Second))), span(time.Duration(e.IntervalSeconds*float64(time.Second)))), "", ""})
 		}
-		for name, why := range e.Absent {
-			out = append(out, finding{"engine", note, name + " is not there", why, ""})
-		}
+		out = append(out, absences(e.Absent)...)
 	}
 	if len(s.Engines) == 0 {
-		out = append(out, finding{"engine", absent, "none was found", "looked at the vLLM processes of this host, then at 127.0.0.1:8000", "vllm serve MODEL, or pitwall --engine URL"})
+		out = append(out, finding{"engine", absent, "none was found", "looked at the engine processes of this host, then at 127.0.0.1:8000", "vllm serve MODEL, or pitwall --engine URL"})
 	}
 	for _, o := range s.Other {
 		if o.Job == "pitwall" {
@@ -266,6 +274,27 @@ func (p *program) examineEngines(c *config.Config, s snapshot) []finding {
 			}
 		}
 		out = append(out, f)
+		for _, name := range slices.Sorted(maps.Keys(o.Absent)) {
+			out = append(out, finding{"scrape", note, name + " is not there in full", o.Absent[name], ""})
+		}
+	}
+	return out
+}
+
+// absences tells what an engine lacks, a line a reason: an engine of another kind may lack half of what the screens ask for.
+func absences(reasons map[string]string) []finding {
+	names := map[string][]string{}
+	for name, why := range reasons {
+		names[why] = append(names[why], name)
+	}
+	var out []finding
+	for _, why := range slices.Sorted(maps.Keys(names)) {
+		slices.Sort(names[why])
+		verb := "is"
+		if len(names[why]) > 1 {
+			verb = "are"
+		}
+		out = append(out, finding{"engine", note, fmt.Sprintf("%s %s not there", strings.Join(names[why], ", "), verb), why, ""})
 	}
 	return out
 }
@@ -273,14 +302,14 @@ func (p *program) examineEngines(c *config.Config, s snapshot) []finding {
 // engineAdvice says what to type about an engine that is not ready.
 func engineAdvice(e engineReading) string {
 	switch {
-	case strings.Contains(e.Reason, "certificate") || strings.Contains(e.Reason, "x509"):
+	case strings.Contains(e.Reason, "--ca-file"):
 		return "--ca-file names the file (PEM) of the authority that signed it"
 	case strings.Contains(e.Reason, "HTTP 401") || strings.Contains(e.Reason, "HTTP 403"):
 		return "PITWALL_API_KEY or --api-key-file gives the engine's key, --header what a proxy wants"
 	}
 	switch e.State {
 	case "starting":
-		return "wait: vLLM answers nothing until the model is loaded"
+		return "wait until the model is loaded"
 	case "sleeping":
 		return "curl -X POST " + e.URL + "/wake_up wakes it"
 	case "stalled":

@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"simulate":   simulate,
+			"outside":    outside,
 			"eventually": eventually,
 			"pidof":      pidOf,
 			"signal":     sendSignal,

@@ -20,6 +20,8 @@ type program struct {
 	env            func(string) (string, bool)
 	exe            func() (string, error)
 	err            error
+	// ownPanels is the file of panels beside the configuration file, "" where there is no place for one.
+	ownPanels string
 	// named is the configuration file that was asked for by name, empty for the usual one.
 	named string
 }
@@ -36,7 +38,7 @@ func (p *program) root() *cobra.Command {
 	}
 	add("watch", p.record(), p.demo(), p.sim())
 	add("ask", p.replay(), p.snapshot(), p.query(), p.events(), p.sessions())
-	add("about", p.doctor(), p.config(), p.versionCommand(), p.man(), p.exitCodes())
+	add("about", p.doctor(), p.config(), p.panels(), p.dialects(), p.versionCommand(), p.man(), p.exitCodes())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(nearFlag(cmd, err)) })
 	root.SetHelpCommandGroupID("about")
 	root.SetCompletionCommandGroupID("about")
@@ -54,8 +56,8 @@ func (p *program) run(f func(cmd *cobra.Command, args []string) error) func(*cob
 
 // Flags that several commands share, by what they are about.
 var (
-	engineFlags  = []string{"engine", "scrape", "header", "ca-file", "api-key-file", "api-key-env"}
-	screenFlags  = []string{"theme", "ascii", "mouse", "no-color", "window"}
+	engineFlags  = []string{"engine", "dialect", "scrape", "header", "ca-file", "api-key-file", "api-key-env"}
+	screenFlags  = []string{"theme", "ascii", "mouse", "no-color", "window", "panels"}
 	keepingFlags = []string{"keep-age", "keep-size", "rules"}
 	sessionFlags = []string{"sessions"}
 )
@@ -115,6 +117,9 @@ func (p *program) input(cmd *cobra.Command) config.Input {
 	in.Path, in.Required = p.configPath(in.Flags)
 	if in.Required {
 		p.named = absolute(in.Path)
+	}
+	if in.Path != "" {
+		p.ownPanels = filepath.Join(filepath.Dir(in.Path), "panels.yaml")
 	}
 	return in
 }

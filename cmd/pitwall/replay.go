@@ -17,9 +17,9 @@ import (
 
 // replayFlags are replay's own.
 type replayFlags struct {
-	at, engine, size string
-	speed            float64
-	once             bool
+	at, engine, size, page string
+	speed                  float64
+	once                   bool
 }
 
 func (p *program) replay() *cobra.Command {
@@ -75,6 +75,7 @@ Times: -10m (before the end), +16m45s or 00:16:45 (into the session), 14:02 or 1
 			}
 			if f.once {
 				defer r.Close()
+				p.addPanels(c, &o)
 				return p.printScreen(cmd.Context(), o, w, h)
 			}
 			d := &desk{p: p, c: c}
@@ -87,6 +88,7 @@ Times: -10m (before the end), +16m45s or 00:16:45 (into the session), 14:02 or 1
 	cmd.Flags().StringVar(&f.at, "at", "", "the moment to begin with (default the session's beginning; with --once its end)")
 	cmd.Flags().Float64Var(&f.speed, "speed", 0, "seconds of the session in one second (default 1)")
 	cmd.Flags().BoolVar(&f.once, "once", false, "print the screen at that moment as text")
+	cmd.Flags().StringVar(&f.page, "page", "", "the page of panels to begin with (pitwall panels list)")
 	cmd.Flags().StringVar(&f.size, "size", "", "columns and lines of --once (default 160x45)")
 	cmd.Flags().StringVar(&f.engine, "engine", "", "which engine is shown at first, as host:port or URL")
 	return cmd
@@ -120,7 +122,7 @@ func (p *program) replayScreen(c *config.Config, r sessions.Reader, f replayFlag
 		replay.Frozen = f.once || f.speed == 0
 	}
 	o := ui.Options{
-		Reader: r, Replay: replay, Version: thisBuild().Version, Window: startWindow(c),
+		Reader: r, Replay: replay, Page: f.page, Version: thisBuild().Version, Window: startWindow(c),
 		Config: ui.Config{ASCII: c.ASCII, NoColor: c.NoColor, Theme: c.Theme, Mouse: c.Mouse},
 		Tried:  []string{"the session has none"},
 	}

@@ -73,7 +73,7 @@ func (t *tap) Read(ctx context.Context) probes.Reading {
 	r := t.Source.Read(ctx)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !r.Late { // what is late still comes
+	if r.Late == "" { // what is late still comes
 		t.last, t.at = r, at
 		t.count++
 	}

@@ -11,6 +11,7 @@ import (
 	"pitwall/cmd/config"
 	"pitwall/probes"
 	"pitwall/probes/engine"
+	"pitwall/probes/engine/dialect"
 	"pitwall/probes/gpu"
 	"pitwall/probes/host"
 	"pitwall/probes/sim"
@@ -46,7 +47,11 @@ func (p *program) machine(c *config.Config) *host.Collector {
 // watchSimulated opens the same probes on a simulation.
 func (p *program) watchSimulated(c *config.Config, s *sim.Server) (*watched, error) {
 	machine := p.machine(c)
-	return p.assemble(c, machine, gpu.New(s.GPU(), gpu.Options{Hostname: hostname(), Process: machine.Process}), true)
+	w, err := p.assemble(c, machine, gpu.New(s.GPU(), gpu.Options{Hostname: hostname(), Process: machine.Process}), true)
+	if err == nil {
+		w.fixed[0] = s.OnHost(w.fixed[0]) // the machine's source is the first
+	}
+	return w, err
 }
 
 func (p *program) assemble(c *config.Config, machine *host.Collector, gpus *gpu.Collector, simulated bool) (*watched, error) {
@@ -67,8 +72,12 @@ func (p *program) assemble(c *config.Config, machine *host.Collector, gpus *gpu.
 		return nil, errors.Join(err, gpus.Close())
 	}
 	access, err := p.access(c)
+	var as *dialect.Dialect
 	if err == nil {
-		w.engines, err = engine.Open(engine.Options{URLs: c.Engine, Scrapes: c.Scrape, Access: access, Servers: servers(machine), NoExporters: simulated})
+		as, err = forcedDialect(c)
+	}
+	if err == nil {
+		w.engines, err = engine.Open(engine.Options{URLs: c.Engine, Dialect: as, Scrapes: c.Scrape, Access: access, Servers: servers(machine), NoExporters: simulated})
 		if err != nil {
 			err = fail(exitUsage, "pitwall config shows what is in force, and whence", "%w", err)
 		}

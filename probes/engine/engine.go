@@ -11,6 +11,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -181,7 +182,7 @@ func (s *Scraper) Read(ctx context.Context) probes.Reading {
 
 	a, late, err := s.page(ctx, s.path)
 	if late {
-		r.Late = true
+		r.Late = cmp.Or(s.d.Late, "its page is late")
 		s.every.Store(int64(minInterval))
 		r.Samples, r.Meta = s.own.add(s, nil, nil, s.machine.now)
 		s.tell(&r, srv, o.PID != 0, unseen, s.machine.now.State.Answers())
@@ -235,7 +236,7 @@ func (s *Scraper) scrape(now time.Time, o *Observation, a answer, err error) ([]
 	}
 	if err != nil {
 		t := s.c.trouble("scrape", path, err)
-		if t.outcome == Failed {
+		if t.late {
 			s.pace.struggled(now)
 		}
 		s.c.waited(a.total, t.late)

@@ -76,7 +76,7 @@ func (p *page) Read(ctx context.Context) probes.Reading {
 	defer func() { p.every.Store(int64(p.pace.interval())) }()
 	if err != nil {
 		t := p.c.trouble("scrape", shown, err)
-		if r.Err = t; t.outcome == Failed {
+		if r.Err = t; t.late {
 			p.pace.struggled(now)
 		}
 		p.c.waited(a.total, t.late)

@@ -95,7 +95,7 @@ func TestWrongAddresses(t *testing.T) {
 		want []string
 	}{
 		{what: "http to a server that speaks TLS", address: strings.Replace(secure.URL, "https", "http", 1), want: []string{"HTTP 400 Bad Request: it speaks TLS: the address begins with https://"}},
-		{what: "http to a server that answers with a TLS alert", address: speaks(t, "\x15\x03\x01\x00\x02\x02\x46"), want: []string{"it speaks TLS: the address begins with https://"}},
+		{what: "http to a server that answers with a TLS alert", address: answers(t, func(*http.Request) string { return "\x15\x03\x01\x00\x02\x02\x46" }), want: []string{"it speaks TLS: the address begins with https://"}},
 		{what: "https to a server that speaks plain HTTP", address: strings.Replace(plain, "http", "https", 1), want: []string{"it speaks HTTP without TLS: the address begins with http://"}},
 		{what: "https to something else", address: "https://" + speaks(t, "SSH-2.0-OpenSSH_9.2\r\n"), want: []string{"does not speak TLS: is it the right port"}},
 		{what: "https to a port where nothing is said", address: "https://" + listen(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), access: Access{Timeout: 100 * time.Millisecond}, want: []string{"connected, and the TLS handshake did not end within 100ms"}},
@@ -123,7 +123,7 @@ func TestWrongAddresses(t *testing.T) {
 			return "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nxx"
 		}), want: []string{`it answers compressed as "br", which was not asked for`}},
 		{what: "a redirect to nowhere", address: answers(t, func(*http.Request) string { return "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n" }), want: []string{"redirect"}},
-		{what: "a message with escape sequences and no end", address: web(t, 500, "", `{"message":"`+strings.Repeat(`\u001b[31m`, 5000)+`"}`), want: []string{"HTTP 500 Internal Server Error"}},
+		{what: "a message with escape sequences and no end", address: web(t, 418, "", `{"message":"`+strings.Repeat(`\u001b[31m`, 5000)+`"}`), want: []string{"HTTP 418"}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			s := scraper(t, c.address, c.access)

@@ -60,7 +60,7 @@ type trouble struct {
 	plain   string // "connection refused"
 	outcome Outcome
 	err     error
-	// late is whether there was a connection and no answer on it in time.
+	// late is whether there was a connection and no whole answer on it in time: the server is busy, or the network slow.
 	late bool
 }
 
@@ -85,7 +85,7 @@ func (c *client) trouble(what, path string, err error) *trouble {
 		t.plain, t.outcome = "connection refused", Refused
 	default:
 		t.plain = c.words(f, err)
-		t.late = f.connected && f.first == 0 && timedOut(err)
+		t.late = f.connected && timedOut(err)
 	}
 	t.plain = shortened(c.hidden(t.plain), maxReason)
 	return t
@@ -114,6 +114,8 @@ func (c *client) words(f *failure, err error) string {
 		return large.Error()
 	case timedOut(err):
 		return f.lateWords()
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
 	case errors.Is(err, syscall.EHOSTUNREACH):
 		return "no way to the host (no route, or it does not answer on its network)"
 	case errors.Is(err, syscall.ENETUNREACH):
@@ -149,7 +151,7 @@ func (c *client) words(f *failure, err error) string {
 // lateWords tells apart where the time went.
 func (f *failure) lateWords() string {
 	waited := f.patience
-	if f.asked > 0 && f.asked < waited { // whoever asked gave less time
+	if f.asked >= time.Millisecond && f.asked < waited { // whoever asked gave less time
 		waited = f.asked.Round(time.Millisecond)
 	}
 	switch {

@@ -7,12 +7,19 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"pitwall/probes/gpu"
 )
 
 // controlRoutes are the simulation's own, which no engine has. They are not counted as the engine's requests.
 //
 //	GET  /pitwall/truth     the truth so far, as lines of JSON
 //	GET  /pitwall/trace     the scheduler's latest happenings, as lines of JSON; ?since=N gives those after the N-th
+//	GET  /pitwall/gpu/metrics  the simulated GPUs, under dcgm-exporter's names: what pitwall's own probe reads of them
 //	POST /pitwall/faults    a schedule as in a file; "at" counts from now, and may be left out
 func (s *Server) controlRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /pitwall/truth", func(w http.ResponseWriter, _ *http.Request) {
@@ -34,6 +41,7 @@ func (s *Server) controlRoutes(mux *http.ServeMux) {
 		}
 		writeLines(w, s.Trace(since))
 	})
+	mux.HandleFunc("GET /pitwall/gpu/metrics", func(w http.ResponseWriter, r *http.Request) { s.gpuPage().ServeHTTP(w, r) })
 	mux.HandleFunc("POST /pitwall/faults", func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 		var faults []Fault
@@ -49,6 +57,26 @@ func (s *Server) controlRoutes(mux *http.ServeMux) {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
+}
+
+// exporter is the page of the GPUs, made when it is first asked for.
+type exporter struct {
+	once sync.Once
+	http.Handler
+}
+
+func (s *Server) gpuPage() http.Handler {
+	s.exporter.once.Do(func() {
+		c := gpu.New(s.GPU(), gpu.Options{Hostname: "simulated", Process: s.Process})
+		go func() {
+			<-s.stopped
+			_ = c.Close() // only a driver that hangs fails here
+		}()
+		reg := prometheus.NewRegistry()
+		reg.MustRegister(c) // the only one: nothing can collide
+		s.exporter.Handler = promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+	})
+	return s.exporter.Handler
 }
 
 // Inject makes faults happen; their At counts from now.

@@ -288,8 +288,8 @@ func (g *generation) stream(w http.ResponseWriter, r *http.Request) (finished bo
 		}
 		text.whole = p.answer.text
 		strikes := g.strikes(p.produced, p.done)
-		if strikes && g.fault.After < p.produced {
-			p.produced, p.done = max(sent, g.fault.After), false
+		if strikes {
+			p.produced, p.done = max(sent, min(p.produced, g.fault.After)), false
 		}
 		last := p.done || p.ended
 		if !last && !strikes && !g.due(sent, p.produced) {

@@ -92,6 +92,7 @@ type Server struct {
 	ended   chan struct{} // closed when all of it has stopped
 
 	sleep    sleeping
+	exporter exporter
 	stopOnce sync.Once
 }
 

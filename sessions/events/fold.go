@@ -163,6 +163,8 @@ func (f *folder) finish(at time.Time) []Episode {
 		if x.Ongoing() {
 			x.Active = f.sums[x] + max(0, at.Sub(f.since[x]))
 		}
+		// What an event says of its sums may be damaged, and must not tell more than there can have been.
+		x.Active = min(max(0, x.Active), x.Lasted(at))
 		out = append(out, *x)
 	}
 	return out
@@ -185,6 +187,9 @@ func episodeOf(e probes.Event) *Episode {
 	case e.Attrs["cause"] != "":
 		x.Cause = e.Attrs["cause"]
 		x.Title = strings.TrimSuffix(x.Title, ": "+x.Cause)
+		if e.Kind == "recorder.gap" { // its title has how long it was, which an episode says itself
+			x.Title = "not recorded"
+		}
 	case e.Attrs["reason"] != "" && e.Attrs["phase"] == "":
 		x.Cause = e.Attrs["reason"]
 	}

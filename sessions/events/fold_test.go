@@ -3,6 +3,7 @@ package events
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -89,11 +90,11 @@ func TestFoldingMakesEpisodesOfEvents(t *testing.T) {
 		"a recorder that goes on with the session finds the engine in the state that it was in": {
 			events: []probes.Event{
 				state(0, probes.Note, "", "ready", ""),
-				told(9, probes.Warning, "recorder.gap", "recorder", "not recorded for 4s", "from="+at(5).Format(time.RFC3339)),
+				told(9, probes.Warning, "recorder.gap", "recorder", "not recorded for 4s: the recorder was gone", "from="+at(5).Format(time.RFC3339Nano), "cause=the recorder was gone", "lasted=4s"),
 				state(10, probes.Note, "", "ready", ""),
 			},
 			at:   20,
-			want: []string{"0– note engine.ready engine/e:1 ready: so when the recording began", "5–9 warning recorder.gap recorder not recorded for 4s"},
+			want: []string{"0– note engine.ready engine/e:1 ready: so when the recording began", "5–9 warning recorder.gap recorder not recorded: the recorder was gone"},
 		},
 		"an engine that has never answered is not dead": {
 			events: []probes.Event{
@@ -173,6 +174,19 @@ func TestFoldingMakesEpisodesOfEvents(t *testing.T) {
 				"5 note mark operator here",
 				"6 note mark operator here",
 			},
+		},
+		"a stepped clock is a moment with its cause": {
+			events: []probes.Event{told(7, probes.Warning, "recorder.clock", "host", "the clock was set back by 1h0m0s", "by=-1h0m0s", "cause=the session's times go on as they began")},
+			at:     9,
+			want:   []string{"7 warning recorder.clock host the clock was set back by 1h0m0s: the session's times go on as they began"},
+		},
+		"an OOM kill and a change of model are moments": {
+			events: []probes.Event{
+				told(1, probes.Critical, "host.oom_kill", "host", "out of memory: the kernel killed a process on this host", "of=host", "killed=1"),
+				told(2, probes.Warning, "engine.changed", "engine/e:1", "model changed: a → b", "what=model", "from=a", "to=b"),
+			},
+			at:   9,
+			want: []string{"1 critical host.oom_kill host out of memory: the kernel killed a process on this host", "2 warning engine.changed engine/e:1 model changed: a → b"},
 		},
 		"of what had not happened yet nothing is known": {
 			events: []probes.Event{
@@ -267,4 +281,44 @@ func TestFrequenciesSayHowOftenAndHowMuchOfTheTime(t *testing.T) {
 	if got := Frequencies(all, at(5), at(5)); got != nil {
 		t.Errorf("no time has frequencies: %v", got)
 	}
+}
+
+// Whatever events a session holds, also a damaged one: no panic, every episode has a length that is none below zero, and
+// was there for no more than that.
+func FuzzFold(f *testing.F) {
+	f.Add([]byte("\x00\x05\x10\x01\x20\x05\x22\x09\x31\x00"))
+	f.Add([]byte("\x60\x01\x61\x02\x62\x03\x63\x04\x64\x05\x65\x06"))
+	f.Fuzz(func(t *testing.T, script []byte) {
+		states := []string{"", "ready", "starting", "restarted", "no_answer", "no_engine", "stalled", "sleeping", "later"}
+		var all []probes.Event
+		now := 0.0
+		for i := 0; i+1 < len(script) && i < 200; i += 2 {
+			op, arg := script[i], script[i+1]
+			now += float64(arg % 16)
+			subject := fmt.Sprintf("engine/%d", arg%3)
+			text := strconv.Itoa(int(arg))
+			switch op >> 4 {
+			case 0, 1, 2:
+				phase := []string{began, again, ended, "odd"}[op%4]
+				all = append(all, told(now, probes.Severity(arg%4), "a.b", subject, "t", "phase="+phase, "count="+text, "active="+text+"s", "cause=c"+text))
+			case 3:
+				all = append(all, told(now, probes.Note, "recorder.gap", "recorder", "gap", "from="+at(now-float64(op%16)*float64(arg)).Format(time.RFC3339Nano)))
+			case 4:
+				all = append(all, told(now, probes.Warning, "gpu.throttle", "gpu/0", "GPU 0: x", "reason=r"+text, "over="+strconv.FormatBool(op%2 == 0), "lasted="+text+"s"))
+			case 5:
+				all = append(all, told(now, probes.Warning, []string{"gpu.lost", "gpu.back", "gpu.xid", "mark"}[op%4], "gpu/0", "x", "lasted=-"+text+"s", "xid="+text))
+			default:
+				e := state(now, probes.Severity(arg%3), states[int(op)%len(states)], states[int(arg)%len(states)], text, "lasted="+text+"s", "since="+at(now-float64(arg)).Format(time.RFC3339Nano))
+				e.Subject = subject
+				all = append(all, e)
+			}
+		}
+		for _, known := range []float64{now / 2, now + 10} {
+			for _, e := range Fold(all, time.Time{}, time.Time{}, at(known)) {
+				if e.Count < 1 || e.Active < 0 || e.Lasted(at(known)) < 0 || e.Active > e.Lasted(at(known)) || e.Moment && !e.End.Equal(e.Start) || e.Start.After(at(known)) {
+					t.Fatalf("%+v at %g", e, known)
+				}
+			}
+		}
+	})
 }

@@ -286,7 +286,16 @@ func parseRule(file string, n *yaml.Node) (Rule, error) {
 	if err := checkTemplate(r.Subject); err != nil {
 		fail(0, "subject", "%w", err)
 	}
+	slices.SortStableFunc(errs, func(a, b error) int { return lineOf(a) - lineOf(b) })
 	return r, errors.Join(errs...)
+}
+
+func lineOf(err error) int {
+	var s *SyntaxError
+	if errors.As(err, &s) {
+		return s.Line
+	}
+	return 0
 }
 
 func mapValue(n *yaml.Node, key string) *yaml.Node {

@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -42,56 +41,156 @@ func play(t testing.TB, rec *sessions.Recorder, second *int, from, to int) {
 	}
 }
 
-// TestWhatGoesOnIsTakenUp plays a recorder that ends (killed, or handed over) while the KV cache is full, and a second that
-// goes on with its session.
+// A recorder ends while the KV cache is full (killed, or handed over), and another goes on with its session.
 func TestWhatGoesOnIsTakenUp(t *testing.T) {
 	for name, c := range map[string]struct {
-		usage []float64 // until which second it is full
-		from  int       // when the second recorder begins
-		to    int
+		until int // the KV cache is full until this second
+		from  int // when the next recorder begins
 		want  string
 	}{
-		"it still goes on: it is not announced twice":                      {[]float64{500}, 45, 120, "30– warning engine.kv_full engine/e:1 KV cache full: 3 running"},
-		"it ended afterwards, as if nobody had been away":                  {[]float64{60}, 45, 120, "30–60 warning engine.kv_full engine/e:1 KV cache full: 3 running"},
-		"it ended while nobody looked: it was there until the last moment": {[]float64{47}, 60, 120, "30–45 warning engine.kv_full engine/e:1 KV cache full: 3 running"},
+		"it still goes on: it is not announced twice":                      {500, 45, "30– warning engine.kv_full engine/e:1 KV cache full: 3 running"},
+		"it ended afterwards, as if nobody had been away":                  {60, 45, "30–60 warning engine.kv_full engine/e:1 KV cache full: 3 running"},
+		"it ended while nobody looked: it was there until the last moment": {47, 60, "30–45 warning engine.kv_full engine/e:1 KV cache full: 3 running"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
 			second := 0
 			engine := &page{job: "vllm", instance: "e:1", n: func() int { return second }, read: func(n int) []probes.Sample {
 				usage := 0.5
-				if n >= 30 && float64(n) < c.usage[0] {
+				if n >= 30 && n < c.until {
 					usage = 1
 				}
 				return []probes.Sample{sample(1, "pitwall_engine_state", "state", "ready"), sample(usage, "vllm:kv_cache_usage_perc"), sample(3, "vllm:num_requests_running")}
 			}}
-			// The first recorder's part is read from its file, as Resume would; its events are all that is left of it.
-			first := NewSource(Builtin())
-			rec, err := sessions.NewRecorder(sessions.Options{Dir: dir, Sources: func() []probes.Source { return []probes.Source{first, engine} }})
+			watch := NewSource(Builtin())
+			rec, err := sessions.NewRecorder(sessions.Options{Host: "box", Sources: func() []probes.Source { return []probes.Source{watch, engine} }})
 			if err != nil {
 				t.Fatal(err)
 			}
-			first.Follow(rec)
+			watch.Follow(rec)
 			play(t, rec, &second, 0, 45)
 			if n := len(rec.Events(time.Time{}, at(500))); n != 1 {
-				t.Fatalf("the first recorder left %d events", n)
+				t.Fatalf("before that there were %d events", n)
 			}
-			// Then it is gone. The same recorder goes on in its place, with a Source that knows nothing yet.
-			next := NewSource(Builtin())
-			next.Follow(rec)
-			*first = Source{}
-			first.Follow(nil)
-			again := &relay{next}
-			first.rules = nil
-			swap(rec, first, again)
-			play(t, rec, &second, c.from, c.to)
+			// What the next one knows is what stands in the session.
+			watch = NewSource(Builtin())
+			watch.Follow(rec)
+			play(t, rec, &second, c.from, 120)
 			got := linesOf(Filter{Kinds: []string{"engine.kv_full"}}.Choose(Of(rec, time.Time{}, time.Time{}, time.Time{})))
 			if !slices.Equal(got, []string{c.want}) {
 				t.Errorf("got  %s\nwant %s", strings.Join(got, "\n     "), c.want)
 			}
-			if err := rec.Close(); err != nil {
-				t.Fatal(err)
-			}
 		})
+	}
+}
+
+func TestWhatNoRuleTellsAnyMoreIsOver(t *testing.T) {
+	second := 0
+	engine := &page{job: "vllm", instance: "e:1", n: func() int { return second }, read: func(int) []probes.Sample {
+		return []probes.Sample{sample(1, "pitwall_engine_state", "state", "ready"), sample(1, "vllm:kv_cache_usage_perc")}
+	}}
+	watch := NewSource(Builtin())
+	rec, err := sessions.NewRecorder(sessions.Options{Host: "box", Sources: func() []probes.Source { return []probes.Source{watch, engine} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch.Follow(rec)
+	play(t, rec, &second, 0, 20)
+	watch = NewSource(Join(Builtin(), []Rule{{Kind: "engine.kv_full", Off: true}}))
+	watch.Follow(rec)
+	play(t, rec, &second, 20, 30)
+	want := []string{"0–19 warning engine.kv_full engine/e:1 KV cache full"}
+	if got := linesOf(Of(rec, time.Time{}, time.Time{}, time.Time{})); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestWhatComesAndGoesForHoursLeavesFewEvents(t *testing.T) {
+	const hours = 1
+	second := 0
+	gpu := &page{job: "dcgm", instance: "box", n: func() int { return second }, read: func(n int) []probes.Sample {
+		return []probes.Sample{sample(float64(n/2%2), "pitwall_gpu_clocks_event_reason", "gpu", "0", "reason", "power_cap")}
+	}}
+	watch := NewSource(Builtin())
+	rec, err := sessions.NewRecorder(sessions.Options{Host: "box", Sources: func() []probes.Source { return []probes.Source{watch, gpu} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch.Follow(rec)
+	play(t, rec, &second, 0, hours*3600)
+	if n := len(rec.Events(time.Time{}, at(1e6))); n < 3600/60 || n > hours*3600/30+1 {
+		t.Errorf("%d events in %d h", n, hours)
+	}
+	all := Of(rec, time.Time{}, time.Time{}, time.Time{})
+	if len(all) != 1 {
+		t.Fatalf("%d episodes: %q", len(all), linesOf(all))
+	}
+	e := all[0]
+	if times := hours * 900; e.Count < times-8 || e.Count > times {
+		t.Errorf("it came %d times, want about %d", e.Count, times)
+	}
+	share := Frequencies(all, at(0), at(hours*3600))[0].Share
+	if share < 0.48 || share > 0.52 {
+		t.Errorf("it was there %v of the time, want half", share)
+	}
+}
+
+func TestWhatGoesOnIsASeries(t *testing.T) {
+	second := 0
+	gpu := &page{job: "dcgm", instance: "box", n: func() int { return second }, read: func(n int) []probes.Sample {
+		v := 0.0
+		if n >= 5 && n < 9 {
+			v = 1
+		}
+		return []probes.Sample{sample(v, "pitwall_gpu_clocks_event_reason", "gpu", "0", "reason", "power_cap")}
+	}}
+	watch := NewSource(Builtin())
+	rec, err := sessions.NewRecorder(sessions.Options{Host: "box", Sources: func() []probes.Source { return []probes.Source{watch, gpu} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch.Follow(rec)
+	play(t, rec, &second, 0, 60)
+	// A tick is looked at while the next one is gathered, so that the series is one second behind.
+	for _, c := range []struct {
+		at   float64
+		want string
+	}{{5, ""}, {6, "1"}, {9, "1"}, {10, "0"}, {38, "0"}, {45, ""}} {
+		res, err := rec.Query(context.Background(), ActiveMetric+`{kind="gpu.power_cap",subject="gpu/0",severity="note"}`, at(c.at), sessions.Scope{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if v := res.Vector(); len(v) == 1 {
+			got = amount(v[0].F, "")
+		}
+		if got != c.want {
+			t.Errorf("at %g: %q, want %q", c.at, got, c.want)
+		}
+	}
+}
+
+// A rule of one's own whose expression fails when it is asked (many-to-many) says so, and hides no other.
+func TestARuleThatCannotBeAskedHidesNoOther(t *testing.T) {
+	own, err := Parse("own.yaml", []byte(`rules: [{kind: my.join, scope: gpu, title: x, expr: "a * on() b > 0"}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := 0
+	gpu := &page{job: "dcgm", instance: "box", n: func() int { return second }, read: func(int) []probes.Sample {
+		return []probes.Sample{sample(1, "a", "x", "1"), sample(1, "a", "x", "2"), sample(1, "b", "x", "1"), sample(1, "b", "x", "2"),
+			sample(1, "pitwall_gpu_clocks_event_reason", "gpu", "0", "reason", "power_cap")}
+	}}
+	watch := NewSource(Join(own, Builtin()))
+	rec, err := sessions.NewRecorder(sessions.Options{Host: "box", Sources: func() []probes.Source { return []probes.Source{watch, gpu} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch.Follow(rec)
+	play(t, rec, &second, 0, 5)
+	if why := rec.Absent(at(4))[ActiveMetric]; !strings.Contains(why, "a * on() b") {
+		t.Errorf("the reason is %q", why)
+	}
+	if got := linesOf(Of(rec, time.Time{}, time.Time{}, time.Time{})); !slices.Equal(got, []string{"0– note gpu.power_cap gpu/0 power-capped"}) {
+		t.Errorf("episodes: %q", got)
 	}
 }

@@ -18,7 +18,8 @@ type meaning struct {
 	// draw is "line", "area" or "heat".
 	draw string
 	// mark stands before the number of a family: "max" or "sum"; empty for one series.
-	mark   string
+	mark string
+	// unit is a word that panels know.
 	unit   string
 	format func(float64) string
 }
@@ -77,10 +78,10 @@ func chartOf(f *family, e *entry) meaning {
 	case counter:
 		m := meaning{expr: "rate(" + s + "[$w])", drawn: "a counter: its rate a second over $w", draw: "line", unit: unit + "/s", format: figure.Rate}
 		switch unit {
-		case "B":
-			m.unit, m.format = "B/s", figure.ByteRate
-		case "s":
-			m.unit = "s/s"
+		case "bytes":
+			m.unit, m.format = "bytes/s", figure.ByteRate
+		case "s", "ratio", "time":
+			m.unit = "/s"
 		}
 		return m
 	case buckets:
@@ -130,7 +131,7 @@ func selector(name string, ls []model.LabelPair) string {
 	return b.String()
 }
 
-// unitOf reads the unit off a name, as Prometheus's naming rules have it; none for names of other worlds.
+// unitOf reads the unit off a name, as Prometheus's naming rules have it; "" for names of other worlds.
 func unitOf(name string) (unit string, format func(float64) string) {
 	base := name
 	for _, end := range []string{"_total", "_bucket", "_sum", "_count"} {
@@ -140,13 +141,13 @@ func unitOf(name string) (unit string, format func(float64) string) {
 	case strings.HasSuffix(name, "_count") && !strings.HasSuffix(name, "_total"):
 		return "", figure.Count
 	case strings.HasSuffix(base, "_bytes"):
-		return "B", figure.Bytes
+		return "bytes", figure.Bytes
 	case strings.HasSuffix(base, "_time_seconds") && strings.Contains(base, "start"):
-		return "", stamp
+		return "time", stamp
 	case strings.HasSuffix(base, "_seconds"):
 		return "s", figure.Seconds
 	case strings.HasSuffix(base, "_ratio"):
-		return "", figure.Percent
+		return "ratio", figure.Percent
 	}
 	return "", number
 }

@@ -112,7 +112,7 @@ func (b *Browser) drawLines(axis, area, key grid.Pane, t plot.Timeline) {
 	if least < 0 {
 		least = -plot.Scale(-least, 0)
 	}
-	if far := a.lines[len(a.lines)-1].least(); m.unit == "" && far > 1e8 && most < far*1.01 {
+	if far := a.lines[len(a.lines)-1].least(); (m.unit == "" || m.unit == "time") && far > 1e8 && most < far*1.01 {
 		least = far // moments: from zero they all look the same
 	}
 	top := plot.Scale(most-least, 0)

@@ -162,7 +162,7 @@ func (m *Meter) choose(first bool) {
 	case want >= m.slow || first:
 		m.slow, m.quick = max(want, periods[0]), 0
 	default:
-		if m.quick++; m.quick >= 5 {
+		if m.quick++; m.quick >= 3 {
 			m.slow, m.quick = want, 0
 		}
 	}

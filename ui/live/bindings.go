@@ -43,7 +43,7 @@ func (m *Model) Keys() []keys.Binding {
 			}
 			return ""
 		}, Run: func(string) tea.Cmd { return m.chooseEngine() }},
-		{Keys: []string{"m"}, Short: "mark", Rank: 1, Help: "put a mark with a note on every chart, kept in the session", Group: "recording", Disabled: m.cannotMark,
+		{Keys: []string{"m"}, Short: "mark", Help: "put a mark with a note on every chart, kept in the session", Group: "recording", Disabled: m.cannotMark,
 			Run: func(string) tea.Cmd { return m.openNote() }},
 		{Keys: []string{"B"}, Short: "background", Help: "hand the recording over to a background recorder, so that it outlives this terminal", Group: "recording", Disabled: m.cannotHandOver,
 			Run: func(string) tea.Cmd { return m.act("hand over the recording", m.actions.HandOver) }},

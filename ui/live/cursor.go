@@ -190,8 +190,8 @@ func (m *Model) step(by int) tea.Cmd {
 	return m.moveTo(to, 4)
 }
 
-// page moves the cursor by halves of the span.
-func (m *Model) page(by int) tea.Cmd {
+// half moves the cursor by halves of the span.
+func (m *Model) half(by int) tea.Cmd {
 	if m.snap == nil || m.snap.at.IsZero() {
 		return nil
 	}

@@ -27,7 +27,7 @@ func TestFrozenHoldsTheMomentAndSaysHowFarBehind(t *testing.T) {
 	if s.Asked != before {
 		t.Errorf("%d questions were asked while frozen", s.Asked-before)
 	}
-	mustShow(t, picture(m, 160, 45), " FROZEN  00:16:45", "00:40:00 in behind by 42s", "● REC 40m42s", "space LIVE", "READY 3h12m")
+	mustShow(t, picture(m, 160, 45), " FROZEN  00:16:45", "00:40:00 in · behind by 42s", "● REC 40m42s", "space LIVE", "READY 3h12m")
 	press(t, m, "space")
 	mustNotShow(t, picture(m, 160, 45), "FROZEN", "behind")
 	if !m.snap.at.Equal(clock.Add(42 * time.Second)) {

@@ -70,7 +70,7 @@ func (v view) drawNoEngine(p grid.Pane) {
 		add(theme.Info, string(stateOf(e.state).sign)+" "+e.instance+" is starting"+since)
 		reason := v.m.reasons["engine/"+e.instance]
 		if reason == "" {
-			reason = "a vLLM process is there, its port is closed: it opens when the model is loaded and the KV cache allocated"
+			reason = "its process is there, its port is closed: it opens when the model is loaded and the KV cache allocated"
 		}
 		add(theme.Dim, reason)
 		gap()
@@ -123,7 +123,7 @@ func (v view) drawNoEngine(p grid.Pane) {
 		add(theme.Plain, "It is looked for every two seconds, and its panels open when it answers.")
 		gap()
 		for _, other := range v.elsewhere(e.instance) {
-			add(theme.Info, "A vLLM of this host listens on "+other+":")
+			add(theme.Info, "An engine of this host listens on "+other+":")
 			cmd("pitwall --engine http://" + other)
 		}
 		add(theme.Dim, "It listens elsewhere:")

@@ -58,7 +58,8 @@ func (l *eventList) index(list []events.Episode) int {
 
 // Size implements screen.Overlay.
 func (l *eventList) Size(w, h int) (int, int) {
-	return min(w-4, 150), h - 4 }
+	return min(w-4, 150), min(h-4, max(len(l.m.happened)+14, 20))
+}
 
 // Draw implements screen.Overlay.
 func (l *eventList) Draw(p grid.Pane, f screen.Frame) {

@@ -16,7 +16,7 @@ import (
 
 // mark is an event on the time axis.
 type mark struct {
-	// column is where it began, to the last column that it reaches into; equal for a moment, or where it has no room.
+	// column is where it began, -1 before the axis does; to is the last column that it reaches into, equal for a moment.
 	column, to int
 	glyph      rune
 	ink        theme.Ink
@@ -27,13 +27,31 @@ type mark struct {
 // marks gives the events of the timeline, one per column: the gravest. They are drawn for the whole of the charts, also right
 // of the cursor: there the charts show what came, and so do the marks.
 func (v view) marks(t plot.Timeline) []mark {
+	if out, ok := v.marked[t]; ok {
+		return out
+	}
+	out := v.findMarks(t)
+	if v.marked != nil {
+		v.marked[t] = out // a dozen charts have the same axis
+	}
+	return out
+}
+
+func (v view) findMarks(t plot.Timeline) []mark {
 	byColumn := make(map[int]events.Episode)
 	list := v.m.happened
 	if v.m.cursor.mode == live {
 		list = v.m.episodes
 	}
+	var out []mark
 	for _, e := range list {
 		c, ok := t.Column(e.Start)
+		if lasts := e.Severity > probes.Note && !e.Moment && e.Start.Before(t.Begin()); lasts && (e.Ongoing() || e.End.After(t.Begin())) {
+			// It began before the charts do, and reaches into them.
+			_, ink := glyphOf(e)
+			out = append(out, mark{column: -1, to: v.lastColumn(t, e), ink: ink, e: e})
+			continue
+		}
 		if !ok || v.m.cursor.mode == live && e.Start.After(v.now) || e.Start.After(v.edge) {
 			continue
 		}
@@ -42,23 +60,28 @@ func (v view) marks(t plot.Timeline) []mark {
 		}
 		byColumn[c] = e
 	}
-	var out []mark
 	for c, e := range byColumn {
 		g, ink := glyphOf(e)
 		k := mark{column: c, to: c, glyph: g, ink: ink, e: e, line: e.Severity > probes.Note || e.Kind == probes.KindMark || strings.HasPrefix(e.Kind, "engine.") && stateOfKind(e.Kind) && !v.found(e)}
 		if e.Severity > probes.Note && !e.Moment {
-			end := e.End
-			if e.Ongoing() || end.After(v.edge) {
-				end = v.edge
-			}
-			if last, ok := columnOf(t, end); ok {
-				k.to = max(last, c)
-			}
+			k.to = max(v.lastColumn(t, e), c)
 		}
 		out = append(out, k)
 	}
 	slices.SortFunc(out, func(a, b mark) int { return cmp.Compare(a.column, b.column) })
 	return out
+}
+
+// lastColumn is the column in which an episode ends, or that of the newest data while it goes on.
+func (v view) lastColumn(t plot.Timeline, e events.Episode) int {
+	end := e.End
+	if e.Ongoing() || end.After(v.edge) {
+		end = v.edge
+	}
+	if c, ok := columnOf(t, end); ok {
+		return c
+	}
+	return t.Columns - 1
 }
 
 // stateOfKind tells whether a kind is one of an engine's states.
@@ -106,7 +129,9 @@ func (v view) drawMarks(p grid.Pane, x, y int, marks []mark) {
 		}
 	}
 	for _, k := range marks {
-		p.Rune(x+k.column, y, k.ink, k.glyph)
+		if k.column >= 0 {
+			p.Rune(x+k.column, y, k.ink, k.glyph)
+		}
 	}
 }
 

@@ -239,6 +239,13 @@ func (v view) formText(p panel, d form.Data, w int) []func(grid.Pane) {
 	if h > 0 {
 		blank()
 	}
+	if p.form.Drawing() == form.DrawHeat {
+		for _, q := range form.Percentiles(p.form, d, v.f.ASCII) {
+			text(theme.Strong, 0, 0, q.Name+"  "+q.Text)
+		}
+		text(theme.Faint, 0, 0, form.HeatLegend)
+		blank()
+	}
 	if p.form.Broken() != "" {
 		text(theme.Bad, 0, 2, "✗ "+p.form.Broken())
 		blank()

@@ -101,6 +101,13 @@ func (v view) drawPhase(p grid.Pane, ph phase, cw int, mark theme.Ink) {
 		p.Rune(0, 0, mark, '█')
 	}
 	p.Text(2, 0, theme.Dim, ph.name)
+	mean := v.s.one(ph.id + "_mean")
+	if len(b) == 0 && mean.OK {
+		// An engine without histograms may know its means.
+		p.Right(p.W()-cw, 0, theme.Faint, grid.Cut(strings.TrimSpace(figure.Absent+" "+v.s.whyQuery(ph.id+"_buckets")), p.W()-9-cw))
+		p.Right(p.W(), 0, theme.Plain, mean.Text(figure.Seconds))
+		return
+	}
 	if len(b) == 0 {
 		p.Right(p.W(), 0, theme.Faint, grid.Cut(strings.TrimSpace(figure.Absent+" "+v.s.whyQuery(ph.id+"_buckets")), p.W()-9))
 		return

@@ -64,6 +64,8 @@ type Options struct {
 	// Book holds the pages of panels; nil is the built-in ones. Page is the name of the one to begin with, "" the first.
 	Book *form.Book
 	Page string
+	// Notice is said at the beginning, "" for nothing.
+	Notice string
 	// Now is the time of the first frame.
 	Now time.Time
 }
@@ -75,6 +77,7 @@ type Model struct {
 	tried   []string
 	version string
 
+	notice      string
 	book        *form.Book
 	bookVersion uint64
 	pages       []form.Page
@@ -137,7 +140,7 @@ type Model struct {
 
 // New makes the live screen.
 func New(o Options) *Model {
-	m := &Model{reader: o.Reader, actions: o.Actions, tried: o.Tried, version: o.Version, wanted: o.Engine, book: o.Book, now: o.Now,
+	m := &Model{reader: o.Reader, actions: o.Actions, tried: o.Tried, version: o.Version, wanted: o.Engine, book: o.Book, notice: o.Notice, now: o.Now,
 		window: windowFor(o.Window), young: o.Window == 0, every: time.Second, focus: -1, zoom: -1, stale: true, reasons: make(map[string]string), slot: time.Second}
 	if r := o.Replay; r != nil {
 		m.replay, m.speed = true, cmp.Or(r.Speed, 1)
@@ -156,7 +159,13 @@ func New(o Options) *Model {
 }
 
 // Init asks the first questions.
-func (m *Model) Init() tea.Cmd { return m.ask() }
+func (m *Model) Init() tea.Cmd {
+	if m.notice == "" {
+		return m.ask()
+	}
+	text := m.notice
+	return tea.Batch(m.ask(), func() tea.Msg { return screen.Say{Text: text, Bad: true} })
+}
 
 // Title is the terminal's window title.
 func (m *Model) Title() string {

@@ -123,7 +123,7 @@ func (m *Model) eventAt(x, y int) (time.Time, bool) {
 			continue
 		}
 		for _, k := range v.marks(v.geometryAt(a.W).timeline) {
-			if a.X+axisW+k.column == x {
+			if k.column >= 0 && a.X+axisW+k.column == x {
 				return momentOf(k.e), true
 			}
 		}

@@ -2,6 +2,7 @@ package live
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"pitwall/sessions"
@@ -63,7 +64,7 @@ func (v view) drawPlace(p grid.Pane) grid.Pane {
 		if v.f.ASCII {
 			arrow = " -> "
 		}
-		parts = append(parts, part{1, []span{{" A " + v.clock(a.at) + arrow + "B " + v.clock(b.at) + " ", theme.Badge}, {" " + figure.Span(b.at.Sub(a.at)), theme.Info}}})
+		parts = append(parts, part{1, []span{{" A " + v.clock(a.at) + arrow + "B " + v.clock(b.at) + " ", theme.Badge}}}, part{0, []span{{"A" + strings.TrimSpace(arrow) + "B " + figure.Span(b.at.Sub(a.at)), theme.Info}}})
 	}
 	if v.m.cursor.mode == live {
 		return v.placed(p, parts)

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 
 	"pitwall/probes"
+	"pitwall/probes/engine/dialect"
 	"pitwall/sessions"
 	"pitwall/ui/figure"
 	"pitwall/ui/theme"
@@ -32,7 +33,7 @@ type snapshot struct {
 	exprs       map[string]string
 	errs        map[string]string
 	missing     map[string]string // of empty answers, by query: what is not recorded
-	window      time.Duration // what $w was
+	window      time.Duration     // what $w was
 	gpus        []gpu
 	metrics     map[string]promql.Vector // of the answers that hold many names, by name
 	lastEvents  []probes.Event           // those up to the newest tick that were not known yet
@@ -188,11 +189,44 @@ func (s *snapshot) whyQuery(id string) string {
 		}
 	}
 	if e, ok := s.chosen(); ok && reason == "" && strings.Contains(expr, strconv.Quote(e.instance)) {
-		if t, ok := s.target(e.dialect, e.instance); ok && !t.Up {
+		t, ok := s.target(e.dialect, e.instance)
+		switch {
+		case ok && t.Late != "":
+			return t.Late
+		case ok && !t.Up:
 			return "no answer"
 		}
 	}
 	return reason
+}
+
+// noted puts behind a unit what the engine's dialect says must be read beside a number: that it is an estimate, or late.
+func (s *snapshot) noted(unit, name string) string {
+	e, _ := s.chosen()
+	d, ok := dialect.Named(e.dialect)
+	if !ok {
+		return unit
+	}
+	if n, ok := d.Template(name); ok && n.Note != "" {
+		return unit + " " + n.Note
+	}
+	return unit
+}
+
+// caveats explains the numbers of an expression that are not what they seem, in the words of the engine's dialect.
+func (s *snapshot) caveats(expr string) []string {
+	e, _ := s.chosen()
+	d, ok := dialect.Named(e.dialect)
+	if !ok {
+		return nil
+	}
+	var out []string
+	for _, n := range d.Names() {
+		if n.Note != "" && n.Name == strings.TrimSpace(expr) {
+			out = append(out, n.Note+": "+n.Help)
+		}
+	}
+	return out
 }
 
 // explain puts the reason beside values that are not there.

@@ -12,6 +12,7 @@ import (
 	"pitwall/ui/capture"
 	"pitwall/ui/figure"
 	"pitwall/ui/keys"
+	form "pitwall/ui/panel"
 	"pitwall/ui/screen"
 )
 
@@ -34,14 +35,37 @@ func (m *Model) outKeys(nothing func() string) []keys.Binding {
 }
 
 func (m *Model) openBrowser() tea.Cmd {
-	return open(browse.New(browse.Options{Reader: m.reader, W: m.w, H: m.h, Window: m.length,
+	o := browse.Options{Reader: m.reader, W: m.w, H: m.h, Window: m.length,
 		At: func() (time.Time, bool) {
 			// LIVE is the newest tick that was answered, so that the box shows what stands under it.
 			if m.snap == nil {
 				return time.Time{}, true
 			}
 			return m.snap.at, m.cursor.mode == live && m.recording() != sessions.Saved
-		}}))
+		}}
+	if o.Add = m.addChart; m.book.UserFile() == "" {
+		o.Add, o.CannotAdd = nil, form.ErrNoFile.Error()
+	}
+	return open(browse.New(o))
+}
+
+// added says that a panel was put on a page.
+type added struct{ said screen.Say }
+
+// addChart puts what the browser charts on the page that is shown, in the user's file; on one of its own if that is the
+// first page, whose panels have a layout of their own.
+func (m *Model) addChart(c browse.Chart) tea.Cmd {
+	book, page := m.book, m.pages[m.onPage].Name
+	if m.onPage == 0 {
+		page = "mine"
+	}
+	spec := form.Spec{Title: c.Title, Unit: c.Unit, Draw: c.Draw, Scope: form.ScopeAny, Queries: []form.Query{{Expr: c.Expr, Legend: c.Legend}}}
+	return func() tea.Msg {
+		if err := book.Add(page, spec); err != nil {
+			return added{screen.Say{Text: err.Error(), Bad: true}}
+		}
+		return added{screen.Say{Text: c.Title + " is on page " + page + " (p), in " + book.UserFile()}}
+	}
 }
 
 // copyPanel gives the numbers of the focused panel to the terminal's clipboard.
@@ -61,7 +85,7 @@ func (m *Model) table(p panel) capture.Table {
 	}
 	t.Of = join(t.Of, m.snap.info.ID)
 	for _, r := range v.rowsOf(p.rows) {
-		t.Rows = append(t.Rows, []string{r.label, r.value, r.note, r.right})
+		t.Rows = append(t.Rows, []string{r.label, r.text(), r.note, r.right})
 	}
 	if m.snap.window > 0 {
 		t.Notes = append(t.Notes, "rates over "+figure.Ago(m.snap.window))

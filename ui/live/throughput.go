@@ -34,8 +34,8 @@ func throughputRows(v view) []row {
 	s := v.s
 	decode, prefill, cached := s.one("decode"), s.one("prefill"), s.one("cached")
 	rows := []row{
-		{label: "decode", query: "decode", total: "decode", num: decode, format: figure.Count, ink: theme.Strong, note: "tok/s", right: v.most("decode", figure.Count), glyph: '█', key: theme.A.Crest()},
-		{label: "prefill", query: "prefill", total: "prefill", num: prefill, format: figure.Count, ink: theme.Strong, note: "tok/s", right: v.most("prefill", figure.Count), glyph: '█', key: theme.C.Crest()},
+		{label: "decode", query: "decode", total: "decode", num: decode, format: figure.Count, ink: theme.Strong, note: s.noted("tok/s", "engine:decode_tokens"), right: v.most("decode", figure.Count), glyph: '█', key: theme.A.Crest()},
+		{label: "prefill", query: "prefill", total: "prefill", num: prefill, format: figure.Count, ink: theme.Strong, note: s.noted("tok/s", "engine:prefill_tokens"), right: v.most("prefill", figure.Count), glyph: '█', key: theme.C.Crest()},
 	}
 	share := row{label: "from cache", query: "cached", num: cached.Div(prefill), format: figure.Percent, note: "of prefill"}
 	if !share.num.OK && prefill.OK {

@@ -1,12 +1,14 @@
 package live
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"pitwall/probes"
+	"pitwall/probes/engine/dialect"
 	"pitwall/sessions"
 	"pitwall/ui/figure"
 	"pitwall/ui/grid"
@@ -136,9 +138,9 @@ func containsPart(list []part, p part) bool {
 
 // engineTitle is the engine's own name with its version.
 func engineTitle(e engine) string {
-	name := map[string]string{"vllm": "vLLM", "sglang": "SGLang"}[e.dialect]
-	if name == "" {
-		name = e.dialect
+	name := e.dialect
+	if d, ok := dialect.Named(e.dialect); ok {
+		name = d.Title
 	}
 	if e.version != "" {
 		name += " " + grid.Cut(e.version, 14)
@@ -262,14 +264,14 @@ func (v view) troubles() []trouble {
 		if !t.LastOK.IsZero() {
 			long = "lost for " + figure.Span(v.now.Sub(t.LastOK))
 		}
-		out = append(out, trouble{"NO DATA", theme.Notice, t.Job + " " + t.Instance + " " + long + ": " + t.Err, ""})
+		out = append(out, trouble{"NO DATA", theme.Notice, t.Job + " " + t.Instance + " " + long + ": " + cmp.Or(t.Err, t.Late), ""})
 	}
 	for _, e := range slices.Backward(v.m.episodes) {
 		if v.now.Sub(e.Start) > 10*time.Minute {
 			break
 		}
 		if e.Severity == probes.Critical && !stateOfKind(e.Kind) {
-			out = append(out, trouble{"CRITICAL", theme.Alarm, subjectOf(e.Subject) + e.Text() + ", " + figure.Span(v.now.Sub(e.Start)) + " ago", ""})
+			out = append(out, trouble{"CRITICAL", theme.Alarm, subjectOf(strings.TrimPrefix(e.Subject, "engine/")) + join(e.Text(), figure.Span(v.now.Sub(e.Start))+" ago", v.eventTail(e)), ""})
 			break
 		}
 	}

@@ -33,6 +33,8 @@ func (m *Model) Update(msg tea.Msg) tea.Cmd {
 		m.takeCompared(msg)
 	case standing:
 		m.takeStanding(msg)
+	case added:
+		return tea.Batch(m.Reload(), func() tea.Msg { return msg.said })
 	case done:
 		m.busy = ""
 		return m.finish(msg)

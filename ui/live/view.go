@@ -23,6 +23,8 @@ type view struct {
 	// edge is the right end of the time axes: the newest tick while there is a fresh one, so that charts move when numbers
 	// come and have no gap till then; else now. While the cursor is frozen it is the end of the span.
 	edge time.Time
+	// marked keeps the events of time axes while one picture is drawn.
+	marked map[plot.Timeline][]mark
 	// line is where a line is drawn through the charts; zero while live, when the cursor is at their end.
 	line time.Time
 }
@@ -36,7 +38,7 @@ type geometry struct {
 }
 
 func (m *Model) viewNow(f screen.Frame) view {
-	v := view{m: m, s: m.snap, f: f, now: f.Now}
+	v := view{m: m, s: m.snap, f: f, now: f.Now, marked: make(map[plot.Timeline][]mark)}
 	if m.cursor.mode != live && m.snap != nil && !m.snap.at.IsZero() {
 		v.now, v.edge = m.snap.at, m.until
 		if m.cursor.mode == frozen {

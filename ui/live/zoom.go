@@ -97,10 +97,16 @@ func (v view) zoomText(spec panel, rows []row, w int) []func(grid.Pane) {
 	text(theme.Dim, 0, 0, spec.about)
 	blank()
 	text(theme.Title, 0, 0, "where it comes from (PromQL)")
+	if e, ok := v.s.chosen(); ok && spec.scope == engineScope && v.s.fact("verified") != "" {
+		text(theme.Dim, 0, 2, engineTitle(e)+": "+v.s.fact("verified"))
+	}
 	for _, q := range spec.queries {
 		text(theme.Plain, 0, 2, q.expr)
 		if ex := v.s.exprs[q.id]; ex != "" && ex != q.expr && q.scope == engineScope {
 			text(theme.Faint, 2, 2, ex)
+		}
+		for _, why := range v.s.caveats(q.expr) {
+			text(theme.Dim, 2, 2, why)
 		}
 		if q.name != "" {
 			continue

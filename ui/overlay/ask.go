@@ -67,7 +67,7 @@ func (a *Ask) value() string { return strings.TrimSpace(grid.Clean(a.input.Value
 
 // drawInput writes a line that is being typed. The cursor is drawn as a cell, so that it looks the same everywhere.
 func drawInput(in grid.Pane, input textinput.Model) {
-	input.SetWidth(in.W() - 4)
+	input.SetWidth(max(in.W()-4, 1))
 	ink := theme.Strong
 	if input.Value() == "" {
 		ink = theme.Faint
@@ -77,11 +77,7 @@ func drawInput(in grid.Pane, input textinput.Model) {
 	if c := input.Cursor(); c != nil {
 		at = 1 + c.X
 	}
-	r, _ := in.At(at, 0)
-	if r == 0 {
-		r = ' '
-	}
-	in.Rune(at, 0, theme.Selected, r)
+	in.Caret(at, 0, theme.Selected)
 }
 
 // Key implements screen.Overlay.

@@ -34,7 +34,13 @@ func drawBars(s Spec, rows []Row, more int, r Room) {
 		h--
 		more += len(rows) - min(len(rows), h)
 	}
-	for y, row := range rows[:min(len(rows), max(h, 0))] {
+	// Where there is room a line between bars keeps them apart.
+	each := 1
+	if more == 0 && len(rows)*2-1 <= h {
+		each = 2
+	}
+	for i, row := range rows[:min(len(rows), max(h, 0))] {
+		y := i * each
 		p.Text(0, y, theme.Dim, grid.Cut(row.Name, nameW))
 		ink := theme.A.Crest()
 		switch row.Level {

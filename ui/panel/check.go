@@ -132,7 +132,7 @@ func item(list *yaml.Node, i int) *yaml.Node {
 	return list
 }
 
-func sorts() []string { return []string{"value", "-value", "name", "none"} }
+func sorts() []string { return []string{"value", "-value", "name", "query", "none"} }
 
 // checkExpr finds what is wrong in an expression and says where: the line of the file, the character, and a caret under it.
 func (r *reader) checkExpr(s *Spec, q *Query, key string) {
@@ -217,13 +217,11 @@ func CheckExpr(expr string) []ExprFault {
 	e, err := parser.NewParser(parser.Options{}).ParseExpr(out.String())
 	if err != nil {
 		var pe parser.ParseErrors
-		if !errors.As(err, &pe) {
+		if !errors.As(err, &pe) || len(pe) == 0 {
 			return []ExprFault{{At: -1, What: err.Error()}}
 		}
-		for _, one := range pe {
-			faults = append(faults, ExprFault{At: back(int(one.PositionRange.Start)), What: one.Err.Error()})
-		}
-		return faults
+		// What follows the first is its consequence more often than not.
+		return []ExprFault{{At: back(int(pe[0].PositionRange.Start)), What: pe[0].Err.Error()}}
 	}
 	switch t := e.Type(); t {
 	case parser.ValueTypeVector, parser.ValueTypeScalar:

@@ -52,7 +52,8 @@ type Row struct {
 	Level, Word string
 
 	values []float64
-	place  int // before sorting: what ink and stroke it has
+	at     int // its query
+	place  int // what ink and stroke it has
 }
 
 // Text writes one of the row's numbers in its unit.
@@ -69,21 +70,32 @@ func Rows(s Spec, d Data) (rows []Row, more int) {
 		series := d.Answers[i].Series
 		names := namesOf(s, q, series)
 		for k, x := range series {
-			r := Row{Name: names[k], Query: q.ID, Labels: x.Labels, Unit: s.Unit, Now: x.Now, Low: x.Low, Peak: x.Peak, Before: x.Before, After: x.After, values: x.Values}
+			r := Row{Name: names[k], Query: q.ID, Labels: x.Labels, Unit: s.Unit, Now: x.Now, Low: x.Low, Peak: x.Peak, at: i, Before: x.Before, After: x.After, values: x.Values}
 			r.Level, r.Word = s.level(x.Now)
 			rows = append(rows, r)
 		}
 	}
-	sortRows(rows, s.Sort)
-	for i := range rows {
-		rows[i].place = i
-	}
 	limit := cmp.Or(s.Limit, DefaultLimit)
 	if len(rows) > limit {
+		sortRows(rows, "value") // the largest stay, in whatever order
 		more = len(rows) - limit
 		rows = rows[:limit]
 	}
+	sortRows(rows, s.order())
+	for i := range rows {
+		rows[i].place = i
+	}
 	return rows, more
+}
+
+// order is how rows are sorted where the panel doesn't say: lines in the order of the queries and by name, because what
+// follows the values would change inks all the time; bars and tables by value.
+func (s Spec) order() string {
+	switch s.Drawing() {
+	case DrawBars, DrawTable:
+		return cmp.Or(s.Sort, "value")
+	}
+	return cmp.Or(s.Sort, "query")
 }
 
 func sortRows(rows []Row, how string) {
@@ -96,6 +108,8 @@ func sortRows(rows []Row, how string) {
 	}
 	switch how {
 	case "none":
+	case "query":
+		slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Or(cmp.Compare(a.at, b.at), compareNames(a.Name, b.Name)) })
 	case "name":
 		slices.SortStableFunc(rows, func(a, b Row) int { return compareNames(a.Name, b.Name) })
 	case "-value":

@@ -3,6 +3,7 @@ package panel
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"pitwall/ui/figure"
 	"pitwall/ui/grid"
@@ -170,7 +171,11 @@ func Heading(s Spec, w int, window string, marked bool) string {
 		}
 		return ""
 	}
-	return columnsFor(w, marked).heading(window)
+	head := columnsFor(w, marked).heading(window)
+	if unitOf(s.Unit).bare != nil {
+		head = " " + s.Unit + "  " + strings.TrimLeft(head, " ")
+	}
+	return head
 }
 
 // columns are the numbers of a legend's line: which, and how wide.
@@ -241,7 +246,7 @@ func (r Room) legend(p grid.Pane, rows []Row, more int, mark func(p grid.Pane, r
 		mark(line.Sub(0, 0, 2, 1), row)
 		end := p.W()
 		for i := len(c.pick) - 1; i >= 0; i-- {
-			text := row.Text(c.pick[i](row))
+			text := bareText(row.Unit, c.pick[i](row))
 			if c.names[i] == "change" && c.pick[i](row).V > 0 {
 				text = "+" + text
 			}

@@ -156,7 +156,7 @@ func drawHeat(s Spec, d Data, r Room) {
 	if r.Over != nil {
 		r.Over(chart)
 	}
-	heatNumbers(s, series, r, le)
+	heatNumbers(s, d, r)
 }
 
 // boundLabel writes a bucket's bound in at most w cells where that can be done.
@@ -172,16 +172,21 @@ func boundLabel(unit, le string, bound float64, w int) string {
 	return le + strings.TrimPrefix(strconv.FormatFloat(bound, 'g', 3, 64), "0") + "s"
 }
 
-// heatNumbers writes where the requests of this moment lie: the bucket of p50, p95 and p99, and the shares.
-func heatNumbers(s Spec, series []Series, r Room, le string) {
-	p := r.Numbers
-	if p.W() < 10 || p.H() < 1 {
-		return
+// Percentile is a percentile as a histogram knows it.
+type Percentile struct{ Name, Text string }
+
+// Percentiles gives the buckets that p50, p95 and p99 of this moment fall in; nil where nothing happened.
+func Percentiles(s Spec, d Data, ascii bool) []Percentile {
+	le := "≤"
+	if ascii {
+		le = "<="
 	}
 	now := map[float64]float64{}
-	for _, x := range series {
-		if bound, err := strconv.ParseFloat(x.Labels.Get("le"), 64); err == nil && x.Now.OK {
-			now[bound] += x.Now.V
+	for _, a := range d.Answers {
+		for _, x := range a.Series {
+			if bound, err := strconv.ParseFloat(x.Labels.Get("le"), 64); err == nil && x.Now.OK {
+				now[bound] += x.Now.V
+			}
 		}
 	}
 	bounds := make([]float64, 0, len(now))
@@ -189,39 +194,36 @@ func heatNumbers(s Spec, series []Series, r Room, le string) {
 		bounds = append(bounds, k)
 	}
 	slices.SortFunc(bounds, cmp.Compare[float64])
-	y := 0
-	line := func(label, value string, ink theme.Ink) {
-		if y < p.H() {
-			p.Text(0, y, theme.Dim, grid.Cut(label, p.W()))
-			p.Right(p.W(), y, ink, value)
-		}
-		y++
+	if len(bounds) == 0 || !(now[bounds[len(bounds)-1]] > 0) {
+		return nil
 	}
-	total := 0.0
-	if len(bounds) > 0 {
-		total = now[bounds[len(bounds)-1]]
+	var out []Percentile
+	for _, q := range []int{50, 95, 99} {
+		out = append(out, Percentile{"p" + strconv.Itoa(q), quantile(s.Unit, bounds, now, float64(q)/100, le)})
 	}
-	for _, q := range []struct {
-		name string
-		q    float64
-	}{{"p50", .5}, {"p95", .95}, {"p99", .99}} {
-		text := "—"
-		if total > 0 {
-			text = quantile(s.Unit, bounds, now, q.q, le)
-		}
-		line(q.name, text, theme.Strong)
+	return out
+}
+
+// heatNumbers writes where the requests of this moment lie, and what the shades mean.
+func heatNumbers(s Spec, d Data, r Room) {
+	p := r.Numbers
+	if p.W() < 10 || p.H() < 1 {
+		return
 	}
-	if total == 0 {
-		line("none now", "", theme.Faint)
+	list := Percentiles(s, d, r.ASCII)
+	if list == nil {
+		p.Text(0, 0, theme.Faint, grid.Cut("nothing just now", p.W()))
 	}
-	if p.H() > y+1 {
-		y = max(p.H()-4, y+1)
-		for _, l := range []string{"█ 66 % of a column", "▓ 33 %", "▒ 10 %", "░  1 %"} {
-			if y < p.H() {
-				p.Text(0, y, theme.Faint, grid.Cut(l, p.W()))
-			}
-			y++
-		}
+	for y, q := range list {
+		p.Text(0, y, theme.Dim, q.Name)
+		p.Right(min(p.W(), 18), y, theme.Strong, q.Text)
+	}
+	y := max(len(list), 1)
+	if p.H() <= y+4 {
+		return
+	}
+	for i, l := range []string{"█ 66 % of a column", "▓ 33 %", "▒ 10 %", "░  1 %"} {
+		p.Text(0, p.H()-4+i, theme.Faint, grid.Cut(l, p.W()))
 	}
 }
 

@@ -37,7 +37,8 @@ type Spec struct {
 	Charts []Chart `yaml:"charts,omitempty"`
 	// Columns are the labels that a table shows; none: all that tell its rows apart.
 	Columns []string `yaml:"columns,omitempty"`
-	// Sort orders tables, bars and legends: "value" (largest first, the default), "-value", "name" or "none".
+	// Sort orders tables, bars and legends: "value" (largest first, the default of tables and bars), "-value", "name",
+	// "query" (the default of charts: as the queries stand, each by name) or "none" (as they are answered).
 	Sort string `yaml:"sort,omitempty"`
 	// Limit is how many series are kept, after sorting; zero is DefaultLimit.
 	Limit int `yaml:"limit,omitempty"`

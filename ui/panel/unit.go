@@ -18,6 +18,8 @@ type unit struct {
 	axis func(v, top float64) string
 	// grafana are the names that a Grafana board uses for it.
 	grafana []string
+	// bare writes a value without the unit, for columns whose heading names it; nil for those whose sign is short.
+	bare func(float64) string
 }
 
 // behind writes numbers with a word behind them.
@@ -53,49 +55,62 @@ func tick(format func(float64) string) func(v, top float64) string {
 	return func(v, _ float64) string { return strings.ReplaceAll(format(v), " ", "") }
 }
 
+// bytesTick writes a size in at most five cells: 512B, 4.7G.
+func bytesTick(by float64) func(v, top float64) string {
+	return func(v, _ float64) string {
+		v *= by
+		i := 0
+		for math.Abs(v) >= 999.5 && i < 5 {
+			v /= 1024
+			i++
+		}
+		return figure.Short(v) + "BKMGTP"[i:i+1]
+	}
+}
+
 func short(v, _ float64) string { return figure.Short(v) }
 
 // units are those with a way of writing of their own; every other word is written behind the number.
 func units() []unit {
 	whole := func(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }
 	bits := func(v float64) string {
-		return strings.Replace(strings.Replace(figure.ByteRate(v), "B/s", "bit/s", 1), "kbit", "kbit", 1)
+		return strings.Replace(figure.ByteRate(v), "B/s", "bit/s", 1)
 	}
 	binRate := func(v float64) string { return figure.Bytes(v) + "/s" }
 	return []unit{
-		{"s", figure.Seconds, axisSeconds, []string{"s", "dtdurations"}},
-		{"ms", scaledSeconds(1e-3), axisScaled(1e-3), []string{"ms", "dtdurationms"}},
-		{"us", scaledSeconds(1e-6), axisScaled(1e-6), []string{"µs", "us"}},
-		{"ns", scaledSeconds(1e-9), axisScaled(1e-9), []string{"ns"}},
-		{"minutes", scaledSeconds(60), axisScaled(60), []string{"m"}},
-		{"hours", scaledSeconds(3600), axisScaled(3600), []string{"h"}},
-		{"ratio", figure.Percent, tick(figure.Percent), []string{"percentunit"}},
-		{"percent", func(v float64) string { return figure.Percent(v / 100) }, func(v, _ float64) string { return figure.Short(v) + "%" }, []string{"percent", "humidity"}},
-		{"bytes", figure.Bytes, tick(figure.Bytes), []string{"bytes", "decbytes"}},
-		{"KiB", func(v float64) string { return figure.Bytes(v * (1 << 10)) }, func(v, _ float64) string { return tick(figure.Bytes)(v*(1<<10), 0) }, []string{"kbytes", "deckbytes"}},
-		{"MiB", func(v float64) string { return figure.Bytes(v * (1 << 20)) }, func(v, _ float64) string { return tick(figure.Bytes)(v*(1<<20), 0) }, []string{"mbytes", "decmbytes"}},
-		{"GiB", func(v float64) string { return figure.Bytes(v * (1 << 30)) }, func(v, _ float64) string { return tick(figure.Bytes)(v*(1<<30), 0) }, []string{"gbytes", "decgbytes"}},
-		{"bytes/s", figure.ByteRate, func(v, _ float64) string { return strings.TrimSuffix(tick(figure.ByteRate)(v, 0), "/s") }, []string{"Bps", "decBps"}},
-		{"bits/s", bits, func(v, _ float64) string { return strings.TrimSuffix(tick(bits)(v, 0), "it/s") }, []string{"bps", "binbps"}},
-		{"bytes/s binary", binRate, func(v, _ float64) string { return tick(figure.Bytes)(v, 0) }, []string{"binBps"}},
-		{"requests", figure.Count, short, nil},
-		{"requests/s", behind(figure.Rate, " /s"), short, []string{"reqps", "req/s", "rps"}},
-		{"tokens", figure.Count, short, nil},
-		{"tokens/s", behind(figure.Count, " tok/s"), short, []string{"tps", "tok/s", "tokens/sec", "tokens/s", "tokens/sec (tps)"}},
-		{"/s", behind(figure.Rate, " /s"), short, []string{"ops", "cps", "wps", "iops", "eps", "rowsps", "mps"}},
-		{"W", behind(whole, " W"), func(v, _ float64) string { return figure.Short(v) + "W" }, []string{"watt"}},
-		{"J", behind(figure.Count, " J"), short, []string{"joule"}},
-		{"°C", behind(whole, " °C"), func(v, _ float64) string { return figure.Short(v) + "°" }, []string{"celsius"}},
-		{"MHz", behind(figure.Whole, " MHz"), short, []string{"mhz"}},
-		{"Hz", func(v float64) string { return hertz(v) }, func(v, _ float64) string { return tick(hertz)(v, 0) }, []string{"hertz", "hz", "rothz"}},
-		{"time", moment, func(v, _ float64) string { return moment(v) }, []string{"dateTimeAsIso", "dateTimeFromNow", "dateTimeAsIsoNoDateIfToday", "dateTimeAsLocal"}},
+		{"s", figure.Seconds, axisSeconds, []string{"s", "dtdurations"}, nil},
+		{"ms", scaledSeconds(1e-3), axisScaled(1e-3), []string{"ms", "dtdurationms"}, nil},
+		{"us", scaledSeconds(1e-6), axisScaled(1e-6), []string{"µs", "us"}, nil},
+		{"ns", scaledSeconds(1e-9), axisScaled(1e-9), []string{"ns"}, nil},
+		{"minutes", scaledSeconds(60), axisScaled(60), []string{"m"}, nil},
+		{"hours", scaledSeconds(3600), axisScaled(3600), []string{"h"}, nil},
+		{"ratio", figure.Percent, tick(figure.Percent), []string{"percentunit"}, nil},
+		{"percent", func(v float64) string { return figure.Percent(v / 100) }, func(v, _ float64) string { return figure.Short(v) + "%" }, []string{"percent", "humidity"}, nil},
+		{"bytes", figure.Bytes, bytesTick(1), []string{"bytes", "decbytes"}, nil},
+		{"KiB", func(v float64) string { return figure.Bytes(v * (1 << 10)) }, bytesTick(1 << 10), []string{"kbytes", "deckbytes"}, nil},
+		{"MiB", func(v float64) string { return figure.Bytes(v * (1 << 20)) }, bytesTick(1 << 20), []string{"mbytes", "decmbytes"}, nil},
+		{"GiB", func(v float64) string { return figure.Bytes(v * (1 << 30)) }, bytesTick(1 << 30), []string{"gbytes", "decgbytes"}, nil},
+		{"bytes/s", figure.ByteRate, func(v, _ float64) string { return figure.Short(v) + "B" }, []string{"Bps", "decBps"}, nil},
+		{"bits/s", bits, func(v, _ float64) string { return figure.Short(v) + "b" }, []string{"bps", "binbps"}, nil},
+		{"bytes/s binary", binRate, bytesTick(1), []string{"binBps"}, nil},
+		{"requests", figure.Count, short, nil, figure.Count},
+		{"requests/s", behind(figure.Rate, " /s"), short, []string{"reqps", "req/s", "rps"}, figure.Rate},
+		{"tokens", figure.Count, short, nil, figure.Count},
+		{"tokens/s", behind(figure.Count, " tok/s"), short, []string{"tps", "tok/s", "tokens/sec", "tokens/s", "tokens/sec (tps)"}, figure.Count},
+		{"/s", behind(figure.Rate, " /s"), short, []string{"ops", "cps", "wps", "iops", "eps", "rowsps", "mps"}, figure.Rate},
+		{"W", behind(whole, " W"), func(v, _ float64) string { return figure.Short(v) + "W" }, []string{"watt"}, nil},
+		{"J", behind(figure.Count, " J"), short, []string{"joule"}, nil},
+		{"°C", behind(whole, " °C"), func(v, _ float64) string { return figure.Short(v) + "°" }, []string{"celsius"}, nil},
+		{"MHz", behind(figure.Whole, " MHz"), short, []string{"mhz"}, nil},
+		{"Hz", func(v float64) string { return hertz(v) }, func(v, _ float64) string { return tick(hertz)(v, 0) }, []string{"hertz", "hz", "rothz"}, nil},
+		{"time", moment, func(v, _ float64) string { return moment(v) }, []string{"dateTimeAsIso", "dateTimeFromNow", "dateTimeAsIsoNoDateIfToday", "dateTimeAsLocal"}, nil},
 		{"yes/no", func(v float64) string {
 			if v != 0 {
 				return "yes"
 			}
 			return "no"
-		}, short, []string{"bool", "bool_yes_no", "bool_on_off"}},
-		{"none", figure.Count, short, []string{"none", "short", "", "sishort", "locale", "string"}},
+		}, short, []string{"bool", "bool_yes_no", "bool_on_off"}, nil},
+		{"none", figure.Count, short, []string{"none", "short", "", "sishort", "locale", "string"}, nil},
 	}
 }
 
@@ -136,7 +151,7 @@ func unitOf(name string) unit {
 	if name == "" {
 		return unit{name: "", text: figure.Count, axis: short}
 	}
-	return unit{name: name, text: behind(figure.Count, " "+name), axis: short}
+	return unit{name: name, text: behind(figure.Count, " "+name), axis: short, bare: figure.Count}
 }
 
 // Text writes a value in a unit: 21 ms, 61 %, 1,204 tok/s. NaN is written as absent.
@@ -145,6 +160,15 @@ func Text(unitName string, v float64) string {
 		return figure.Absent
 	}
 	return unitOf(unitName).text(v)
+}
+
+// bareText writes a value for a column whose heading names the unit where that is a word.
+func bareText(unitName string, v figure.Value) string {
+	u := unitOf(unitName)
+	if u.bare != nil {
+		return v.Text(u.bare)
+	}
+	return v.Text(u.text)
 }
 
 // Tick writes a tick of an axis that ends at top.
@@ -185,6 +209,9 @@ func unitDoubt(name string) string {
 		return "did you mean s? As it stands it is only a word behind the number"
 	case "%":
 		return "percent is for 0 to 100, ratio for 0 to 1; as it stands it is only a word behind the number"
+	}
+	if near := nearest(name, []string{"seconds"}); near != "" && len(name) > 4 {
+		return "did you mean s? As it stands it is only a word behind the number"
 	}
 	if near := nearest(name, slices.DeleteFunc(all, func(u string) bool { return len(u) < 4 })); near != "" && len(name) > 3 {
 		return "did you mean " + near + "? As it stands it is only a word behind the number"

@@ -39,8 +39,9 @@ type Dialect struct {
 	Paths Paths
 	// Port is where the engine listens unless told otherwise.
 	Port int
-	// Patience is how long a page may take until that is a failure; zero leaves it to who asks.
+	// Patience is how long a page may take until that is a failure, zero leaves it to who asks; Late is why one may take long.
 	Patience time.Duration
+	Late     string
 	// Loading is what the server answers to everything while it loads, Dead which statuses of the health check mean that the
 	// engine behind the server is dead, NoPage what it answers in place of a page that it does not have.
 	Loading Loading
@@ -66,6 +67,7 @@ type Dialect struct {
 	byName    map[string]int
 	absent    map[string]string
 	otherwise string
+	source    []byte
 }
 
 // Loading is how an answer says that the model is being loaded: its status, and a text in its body.
@@ -140,7 +142,7 @@ type Name struct {
 	Unit string
 	// Help says what the number is, with its limits.
 	Help string
-	// Note is what a screen must say beside the number, in a few words: "counted when a request ends". Mostly empty.
+	// Note is what a screen must say beside the number, in a word: "est.", "at end". Help explains it. Mostly empty.
 	Note string
 	// Expr is the template, with $sel and $w.
 	Expr string
@@ -321,6 +323,17 @@ func (d *Dialect) Verified(version string) string {
 	}
 	return d.verified.Else
 }
+
+// Summary says how sure the dialect is, in general.
+func (d *Dialect) Summary() string {
+	if len(d.verified.Versions) > 0 {
+		return fmt.Sprintf("%s (%s)", d.verified.Then, strings.Join(d.verified.Versions, ", "))
+	}
+	return d.verified.Else
+}
+
+// Source is the file that it was parsed from.
+func (d *Dialect) Source() []byte { return bytes.Clone(d.source) }
 
 // String gives the dialect's name.
 func (d *Dialect) String() string { return fmt.Sprintf("dialect %s", d.Name) }

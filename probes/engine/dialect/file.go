@@ -100,6 +100,7 @@ type file struct {
 	Port      int             `yaml:"port"`
 	Paths     Paths           `yaml:"paths"`
 	Patience  text            `yaml:"patience"`
+	Late      string          `yaml:"late"`
 	Loading   Loading         `yaml:"loading"`
 	Dead      []int           `yaml:"dead"`
 	NoPage    NoPage          `yaml:"no_page"`
@@ -141,7 +142,7 @@ func Parse(name string, data []byte) (*Dialect, error) {
 		Name: f.Name.s, Title: f.Title, Detect: f.Detect, Paths: f.Paths, Port: f.Port, Flags: f.Flags,
 		Expect: f.Expect, NoStats: f.NoStats, verified: f.Verified, byName: map[string]int{}, absent: map[string]string{},
 		Owner: f.Owner, Fallback: f.Fallback, Loading: f.Loading, Dead: f.Dead, NoPage: f.NoPage, Process: f.Process,
-		Documents: f.Documents, otherwise: f.Otherwise,
+		source: bytes.Clone(data), Late: f.Late, Documents: f.Documents, otherwise: f.Otherwise,
 		State: State{
 			Running: Alternatives(f.State.Running), Waiting: Alternatives(f.State.Waiting), Start: f.State.Start,
 			Sleep: f.State.Sleep, Model: f.State.Model, Note: f.State.Note, Still: f.State.Still, Copies: f.State.Copies,

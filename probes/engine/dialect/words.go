@@ -44,6 +44,9 @@ func (d *Dialect) why(word string) string {
 	return cmp.Or(d.absent[word], d.otherwise, fmt.Sprintf("%s has no such metric, as far as is known", d.Title))
 }
 
+// Explains says whether the file itself gives a reason why a name has no template.
+func (d *Dialect) Explains(name string) bool { return d.absent[name] != "" || d.otherwise != "" }
+
 // lacks says whether a name is a word that has no template here.
 func (d *Dialect) lacks(name string) bool {
 	if _, there := d.absent[name]; there {

@@ -1,6 +1,7 @@
 package staged
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
@@ -10,7 +11,7 @@ import (
 )
 
 // Scene changes a busy session into one where something is wrong. Names: "noengine", "starting", "stalled", "noanswer",
-// "sleeping", "restarted", "died", "notstored", "nothing", "simulated", "idle"; another name changes nothing.
+// "sleeping", "restarted", "died", "notstored", "nothing", "simulated", "idle", "incident", "saved"; another name changes nothing.
 func Scene(s *Session, name string) {
 	const in = "127.0.0.1:8000"
 	state := func(word, reason string, since time.Duration) {
@@ -59,6 +60,23 @@ func Scene(s *Session, name string) {
 		s.Now = time.Time{}
 	case "simulated":
 		s.InfoNow.Simulated = true
+	case "incident":
+		rule := func(ago time.Duration, kind, title, phase string, severity probes.Severity, attrs map[string]string) {
+			a := map[string]string{"phase": phase}
+			for k, v := range attrs {
+				a[k] = v
+			}
+			s.EventsAll = append(s.EventsAll, probes.Event{Time: s.Now.Add(-ago), Kind: kind, Subject: "engine/" + in, Severity: severity, Title: title, Attrs: a})
+		}
+		rule(252*time.Second, "engine.preempting", "preempting", "began", probes.Warning, map[string]string{"cause": "KV cache 100 %, 64 of 64 running",
+			"expr": `rate(vllm:num_preemptions_total{instance="127.0.0.1:8000"}[10s]) > 0`, "value": "0.4/s", "threshold": "> 0/s"})
+		rule(214*time.Second, "engine.preempting", "preempting", "ended", probes.Warning, map[string]string{"count": "3", "active": "21s"})
+		rule(150*time.Second, "engine.kv_full", "KV cache full", "began", probes.Critical, map[string]string{"cause": "64 of 64 running, 35 waiting", "expr": "engine:kv_usage", "value": "99 %", "threshold": ">= 95 %"})
+		rule(101*time.Second, "engine.kv_full", "KV cache full", "ended", probes.Critical, map[string]string{"count": "1", "active": "49s"})
+		rule(40*time.Second, "engine.queue_growing", "queue growing", "began", probes.Warning, map[string]string{"cause": "35 waiting, 1.2 more a second", "expr": "deriv(engine:waiting[1m])", "value": "1.2/s", "threshold": "> 0.2/s"})
+		slices.SortStableFunc(s.EventsAll, func(a, b probes.Event) int { return a.Time.Compare(b.Time) })
+	case "saved":
+		s.InfoNow.Recording, s.InfoNow.Ended = sessions.Saved, s.Now
 	case "idle":
 		s.Override("_buckets", Buckets([]float64{.1, 1, 10}, 0, 1))
 		for _, name := range []string{"ttft", "itl", "tpot", "e2e", "queue", "prefill", "decode"} {

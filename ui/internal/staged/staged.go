@@ -140,7 +140,15 @@ func (s *Session) Events(from, to time.Time) []probes.Event {
 }
 
 // Targets implements sessions.Reader.
-func (s *Session) Targets(time.Time) []sessions.Target { return slices.Clone(s.TargetsNow) }
+func (s *Session) Targets(at time.Time) []sessions.Target {
+	out := slices.Clone(s.TargetsNow)
+	for i := range out {
+		if out[i].LastOK.After(at) {
+			out[i].LastOK = at
+		}
+	}
+	return out
+}
 
 // Series implements sessions.Reader.
 func (s *Session) Series(string) []sessions.SeriesInfo { return nil }

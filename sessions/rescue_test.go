@@ -1,0 +1,271 @@
+package sessions
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pitwall/probes"
+)
+
+// What happens to the file under a recorder after 300 ticks of 600: whatever it is, the recorder goes on, says so, and the
+// session can be read at the end from the tick that is told on.
+func TestWhatHappensToTheFileUnderItsRecorder(t *testing.T) {
+	for name, tt := range map[string]struct {
+		do   func(t *testing.T, path string)
+		told string
+		from int // the first tick that is in the session at its end
+	}{
+		"it is removed, with its journal": {
+			do: func(t *testing.T, path string) {
+				for _, suffix := range []string{"", "-wal", "-shm"} {
+					must(t, os.Remove(path+suffix))
+				}
+			},
+			told: "its file was removed: written again, nothing is lost",
+		},
+		"its whole directory is removed and made again": {
+			do: func(t *testing.T, path string) {
+				must(t, os.RemoveAll(filepath.Dir(path)))
+				must(t, os.Mkdir(filepath.Dir(path), 0o700))
+			},
+			told: "its file was removed: written again, nothing is lost",
+		},
+		"only its journal is removed": {
+			do:   func(t *testing.T, path string) { must(t, os.Remove(path+"-wal")) },
+			told: "its journal was removed: written again, nothing is lost",
+		},
+		"another file is moved into its place": {
+			do: func(t *testing.T, path string) {
+				must(t, os.WriteFile(path+".tmp", []byte("not a session"), 0o600))
+				must(t, os.Rename(path+".tmp", path))
+			},
+			told: "another file stands in its place: set aside as ", from: 0,
+		},
+		"it is emptied": {
+			do:   func(t *testing.T, path string) { must(t, os.Truncate(path, 0)) },
+			told: "its file was cut short: set aside as ", from: 0,
+		},
+		"it is cut in half": {
+			do: func(t *testing.T, path string) {
+				st, err := os.Stat(path)
+				must(t, err)
+				must(t, os.Truncate(path, st.Size()/2))
+			},
+			told: "its file was cut short: set aside as ", from: 0,
+		},
+		"it is overwritten with nonsense": {
+			do: func(t *testing.T, path string) {
+				st, err := os.Stat(path)
+				must(t, err)
+				must(t, os.WriteFile(path, []byte(strings.Repeat("nonsense", int(st.Size()/8))), 0o600))
+				must(t, os.WriteFile(path+"-wal", []byte(strings.Repeat("nonsense", 1000)), 0o600))
+			},
+			told: "its file was damaged (", from: 0,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			src := engine()
+			r := newTestRecorder(t, Options{Dir: filepath.Join(t.TempDir(), "sessions"), Sources: func() []probes.Source { return []probes.Source{src} }})
+			drive(t, r, 0, 300)
+			follower, err := open(r.path)
+			must(t, err)
+			defer follower.Close()
+			tt.do(t, r.path)
+			for i := 300; i < 600; i++ {
+				r.Tick(context.Background(), at(i)) //nolint:errcheck // what it says is looked at below
+			}
+			if i := r.Info(); i.Recording != RecordingHere || i.Trouble != "" {
+				t.Errorf("in the end it is %s: %s", i.Recording, i.Trouble)
+			}
+			if follower.read() != nil { // as follow does: an error makes it open the file anew
+				follower.failed = true
+			}
+			must(t, follower.again())
+			must(t, follower.read())
+			if got := one(t, follower, "now", at(599)); got != 599 {
+				t.Errorf("a console that reads along has %v at tick 599", got)
+			}
+			path := r.path
+			must(t, r.Close())
+			s, err := Open(path)
+			must(t, err)
+			defer s.Close()
+			told := ""
+			for _, e := range s.Events(time.Time{}, at(600)) {
+				if e.Kind == "recorder.file" {
+					told += e.Title
+				}
+			}
+			if !strings.HasPrefix(told, tt.told) {
+				t.Errorf("told %q, want %q", told, tt.told)
+			}
+			for i := tt.from; i < 600; i++ {
+				if got := one(t, s, "now", at(i)); got != float64(i) {
+					t.Fatalf("now at tick %d = %v", i, got)
+				}
+				if got := one(t, s, "histogram_count(lat)", at(i)); got != float64(i) {
+					t.Fatalf("histogram_count at tick %d = %v", i, got)
+				}
+			}
+			if tr := s.Info().Trouble; tr != "" {
+				t.Errorf("trouble in the new file: %s", tr)
+			}
+		})
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A disk of one megabyte, full, freed, full again: what was gathered meanwhile is stored once there is room, and every file
+// that is left opens.
+func TestADiskThatIsReallyFull(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED: only root can mount the small tmpfs that this needs; .ci runs as root")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("SKIPPED: a tmpfs can't be mounted here: %v", err)
+	}
+	defer syscall.Unmount(dir, syscall.MNT_DETACH) //nolint:errcheck // it is a test's
+	ballast := filepath.Join(dir, "ballast")
+	fill := func() {
+		f, err := os.Create(ballast)
+		must(t, err)
+		defer f.Close()
+		for n := 4096; n > 0; {
+			if _, err := f.Write(make([]byte, n)); err != nil {
+				n /= 2
+			}
+		}
+	}
+	src := engine()
+	r := newTestRecorder(t, Options{Dir: dir, Sources: func() []probes.Source { return []probes.Source{src} }})
+	next := 0
+	tick := func(n int) (last error) {
+		for range n {
+			last = r.Tick(context.Background(), at(next))
+			next++
+		}
+		return last
+	}
+	must(t, tick(20))
+	for round := range 2 {
+		fill()
+		if err := tick(400); err == nil || !strings.HasPrefix(err.Error(), "disk full: ") || !strings.HasSuffix(err.Error(), " free") {
+			t.Errorf("round %d, with a full disk: %v", round, err)
+		}
+		if i := r.Info(); i.Recording != NotStored {
+			t.Errorf("round %d: with a full disk it is %s", round, i.Recording)
+		}
+		if got := one(t, r, "now", at(next-1)); got != float64(next-1) {
+			t.Errorf("the screen has %v", got)
+		}
+		s, err := Open(r.path) // what was stored before can be read
+		if err != nil {
+			t.Errorf("round %d: opening the session on a full disk: %v", round, err)
+		} else {
+			s.Close()
+		}
+		must(t, os.Remove(ballast))
+		if err := tick(20); err != nil {
+			t.Errorf("round %d: after room was made: %v", round, err)
+		}
+	}
+	path := r.path
+	must(t, r.Close())
+	s, err := Open(path)
+	must(t, err)
+	for i := range next {
+		if got := one(t, s, "now", at(i)); got != float64(i) {
+			t.Fatalf("now at tick %d = %v", i, got)
+		}
+	}
+	s.Close()
+
+	// A session that begins on a full disk is in memory until there is room.
+	fill()
+	other, err := Record(context.Background(), Options{Dir: dir, Sources: func() []probes.Source { return []probes.Source{src} }})
+	must(t, err)
+	if i := other.Info(); i.Recording != NotStored || !strings.Contains(i.Trouble, "disk full") {
+		t.Errorf("begun on a full disk: %s: %s", i.Recording, i.Trouble)
+	}
+	must(t, os.Remove(ballast))
+	waitFor(t, func() bool { _, last := other.Bounds(); return !last.IsZero() })
+	must(t, other.Close())
+	if _, err := Open(other.path); err != nil {
+		t.Errorf("begun on a full disk, ended with room: %v", err)
+	}
+}
+
+// Of recorders that start at the same moment and want to be the only one, one is.
+func TestOfTwoRecordersThatStartAtOnceOneRecords(t *testing.T) {
+	dir := t.TempDir()
+	const n = 12
+	recorders := make([]*Recorder, n)
+	var wg sync.WaitGroup
+	begin := make(chan struct{})
+	for i := range n {
+		wg.Go(func() {
+			<-begin
+			r, err := Record(context.Background(), Options{Dir: dir, Alone: "everything"})
+			if err != nil && !errors.Is(err, ErrRecording) {
+				t.Error(err)
+			}
+			recorders[i] = r
+		})
+	}
+	close(begin)
+	wg.Wait()
+	alive := 0
+	for _, r := range recorders {
+		if r != nil {
+			alive++
+			defer r.Close()
+		}
+	}
+	if alive != 1 {
+		t.Errorf("%d record, want 1", alive)
+	}
+	other, err := Record(context.Background(), Options{Dir: dir, Alone: "another engine"})
+	must(t, err)
+	must(t, other.Close())
+	for _, r := range recorders {
+		if r != nil {
+			must(t, r.Detach())
+		}
+	}
+	again, err := Record(context.Background(), Options{Dir: dir, Alone: "everything"})
+	if err != nil {
+		t.Fatalf("after the first has let go: %v", err)
+	}
+	must(t, again.Close())
+}
+
+// Two recorders that draw the same name in the same second both have a file.
+func TestTwoSessionsOfOneNameAreTwoFiles(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		one := newTestRecorder(t, Options{Dir: dir})
+		two := newRecorder(Options{Dir: dir})
+		two.id, two.path = one.id, one.path
+		must(t, two.create())
+		if two.path == one.path || two.Info().ID == one.id {
+			t.Errorf("both write %s", one.path)
+		}
+		must(t, one.Close())
+		must(t, two.Close())
+	})
+}
