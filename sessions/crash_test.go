@@ -23,6 +23,9 @@ import (
 
 // The recorder as another process, so that it can be killed: TestMain is entered again with a directory to record into.
 func TestMain(m *testing.M) {
+	if dir := os.Getenv("PITWALL_TEST_KILLED_IN"); dir != "" {
+		recordUntilKilled(dir, os.Getenv("PITWALL_TEST_SESSION"), os.Getenv("PITWALL_TEST_ENGINE"))
+	}
 	if dir := os.Getenv("PITWALL_TEST_RECORD_INTO"); dir != "" {
 		src := engine()
 		r, err := Record(context.Background(), Options{Dir: dir, Sources: func() []probes.Source { return []probes.Source{src} }})

@@ -115,7 +115,8 @@ func examine(t testing.TB, path string) (there int, err error) {
 	s.Absent(at(500))
 	s.Events(time.Time{}, at(damageTicks))
 	s.Series("")
-	if there < damageTicks && qerr == nil && verified == nil && s.Info().Trouble == "" {
+	// The newest tick of a session that wasn't ended may be missing: nobody knows that there was one.
+	if there < damageTicks-1 && qerr == nil && verified == nil && s.Info().Trouble == "" {
 		t.Errorf("%d of %d readings are there, and nobody says that some are missing", there, damageTicks)
 	}
 	return there, nil

@@ -67,13 +67,20 @@ func (h *head) clear() {
 
 // find gives the series of a label set, making it if there is none. The caller holds mu.
 func (h *head) find(lset labels.Labels) (s *series, fresh bool) {
-	hash := lset.Hash()
-	for _, s := range h.byHash[hash] {
+	if s := h.lookup(lset); s != nil {
+		return s, false
+	}
+	return h.add(lset, lset.Hash()), true
+}
+
+// lookup gives the series of a label set, nil if there is none. The caller holds mu.
+func (h *head) lookup(lset labels.Labels) *series {
+	for _, s := range h.byHash[lset.Hash()] {
 		if labels.Equal(s.lset, lset) {
-			return s, false
+			return s
 		}
 	}
-	return h.add(lset, hash), true
+	return nil
 }
 
 func (h *head) add(lset labels.Labels, hash uint64) *series {

@@ -27,6 +27,8 @@ type pull struct {
 	seen          []*series // those that the last reading had
 	own           [4]*series
 	facts, absent map[string]string
+	made          int // series that it has had
+	refusing      bool
 }
 
 type cachedSeries struct {
@@ -156,18 +158,18 @@ func (r *Recorder) take(got pulled) {
 		absent[latePath(p.job, p.instance)] = r.redact(got.r.Late)
 		before := p.seen
 		p.seen = nil
-		r.ingest(p, got.t, got.r.Samples)
+		r.tellRefused(p, got.t, r.ingest(p, got.t, got.r.Samples), absent)
 		p.seen = append(p.seen, before...)
 		r.ingestInterval(p, got.t, p.every.Seconds())
 		r.takeFacts(p, got.t, redactFacts(got.r.Facts, r.redact), absent)
-		r.addEvents(got.r.Events, got.t)
+		r.addEvents(boundEvents(got.r.Events, p.job+"/"+p.instance), got.t)
 		return
 	}
 	n := float64(len(got.r.Samples))
-	r.ingest(p, got.t, got.r.Samples)
+	r.tellRefused(p, got.t, r.ingest(p, got.t, got.r.Samples), absent)
 	r.ingestOwn(p, got.t, [4]float64{up, got.took.Seconds(), n, p.every.Seconds()})
 	r.takeFacts(p, got.t, redactFacts(got.r.Facts, r.redact), absent)
-	r.addEvents(got.r.Events, got.t)
+	r.addEvents(boundEvents(got.r.Events, p.job+"/"+p.instance), got.t)
 }
 
 // redact is Redact for texts that come again every second: looking for secrets in all of them anew would cost as much as
@@ -219,8 +221,9 @@ func (r *Recorder) ingestInterval(p *pull, t int64, v float64) {
 	}
 }
 
-// ingest appends a page, and a staleness marker to every series that the page before had and this one has not.
-func (r *Recorder) ingest(p *pull, t int64, samples []probes.Sample) {
+// ingest appends a page, and a staleness marker to every series that the page before had and this one has not. It gives the
+// metric names of the samples whose series were refused, with how many.
+func (r *Recorder) ingest(p *pull, t int64, samples []probes.Sample) (refused map[string]int) {
 	h := r.head
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -228,6 +231,13 @@ func (r *Recorder) ingest(p *pull, t int64, samples []probes.Sample) {
 	seen := make([]*series, 0, len(samples))
 	for _, sm := range samples {
 		s := r.seriesOf(p, sm.Labels)
+		if s == nil {
+			if refused == nil {
+				refused = map[string]int{}
+			}
+			refused[sm.Labels.Get(model.MetricNameLabel)]++
+			continue
+		}
 		ok := false
 		if sm.Hist == nil {
 			if ok = h.appendFloat(s, t, sm.Value); ok {
@@ -266,6 +276,7 @@ func (r *Recorder) ingest(p *pull, t int64, samples []probes.Sample) {
 	}
 	r.addGroup(floats)
 	r.addGroup(hists)
+	return refused
 }
 
 func (r *Recorder) addGroup(g group) {
@@ -276,7 +287,7 @@ func (r *Recorder) addGroup(g group) {
 }
 
 // seriesOf gives the series of a source's label set, through the source's cache: building the full set every second would
-// cost more than all the rest.
+// cost more than all the rest. It gives nil for a new series where there are too many already. The caller holds head.mu.
 func (r *Recorder) seriesOf(p *pull, ls labels.Labels) *series {
 	hash := ls.Hash()
 	if c, ok := p.cache[hash]; ok && labels.Equal(c.orig, ls) {
@@ -289,7 +300,15 @@ func (r *Recorder) seriesOf(p *pull, ls labels.Labels) *series {
 		}
 		b.Set(name, v)
 	}
-	s, _ := r.head.find(b.Labels())
+	lset := b.Labels()
+	s := r.head.lookup(lset)
+	if s == nil {
+		if p.made >= r.opt.SeriesPerTarget || len(r.head.series) >= r.opt.SeriesPerSession {
+			return nil
+		}
+		p.made++
+		s = r.head.add(lset, lset.Hash())
+	}
 	p.cache[hash] = cachedSeries{orig: ls, s: s}
 	return s
 }

@@ -36,6 +36,10 @@ type Options struct {
 	KeepAge   time.Duration
 	KeepBytes int64
 
+	// SeriesPerTarget and SeriesPerSession bound how many different series a source and all of them together may bring, so
+	// that label values that are new at every scrape fill neither memory nor disk; zero means 20,000 and 100,000. What is
+	// beyond is left out and told, and what is there already goes on.
+	SeriesPerTarget, SeriesPerSession int
 	// Alone, if not empty, names what is recorded: a second recorder of the same in Dir is refused with ErrRecording, also
 	// when both start at the same moment.
 	Alone string
@@ -90,7 +94,8 @@ type Recorder struct {
 	wantAll   atomic.Bool  // the file was lost: the next tick hands over everything that is in memory
 	offset    atomic.Int64 // the host's clock minus the session's, milliseconds, as it was told
 
-	mu      sync.Mutex // guards the next
+	mu      sync.Mutex           // guards the next
+	refused map[[2]string]uint64 // samples without a series, by job and instance
 	w       *writer
 	pending *batch
 	lock    *lockFile
@@ -126,6 +131,12 @@ func newRecorder(o Options) *Recorder {
 	if o.Host == "" {
 		o.Host, _ = os.Hostname()
 	}
+	if o.SeriesPerTarget == 0 {
+		o.SeriesPerTarget = 20_000
+	}
+	if o.SeriesPerSession == 0 {
+		o.SeriesPerSession = 100_000
+	}
 	if o.clocks == nil {
 		o.clocks = readClocks
 	}
@@ -138,7 +149,7 @@ func newRecorder(o Options) *Recorder {
 	r := &Recorder{
 		asker: newAsker(newHead(), nil, newLedger()), opt: o, pulls: map[[2]string]*pull{}, redacted: map[string]string{},
 		results: make(chan pulled, 64), kick: make(chan struct{}, 1), epoch: true,
-		pending: &batch{meta: map[string]string{}}, stop: func() {},
+		refused: map[[2]string]uint64{}, pending: &batch{meta: map[string]string{}}, stop: func() {},
 	}
 	r.simulated.Store(o.Simulated)
 	r.changed = func() { r.version.Add(1) }

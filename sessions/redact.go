@@ -25,6 +25,7 @@ const cutMark = "[cut]"
 // arguments and fields whose names say key, token, secret or password, and strings with the prefixes of well-known kinds
 // of keys.
 func Redact(s string) string {
+	s = boundText(s)
 	s = userInfo.ReplaceAllString(s, "${1}")
 	return secretArg.ReplaceAllString(s, "${1}${2}"+cutMark)
 }

@@ -7,12 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"pitwall/cmd/config"
 )
@@ -85,6 +89,7 @@ func (b *background) Close() {
 
 // start starts it and waits until it records.
 func (b *background) start(ctx context.Context) (started, error) {
+	keepFilesHere()
 	if err := b.cmd.Start(); err != nil {
 		return started{}, fmt.Errorf("starting the background recorder: %w", err)
 	}
@@ -119,6 +124,21 @@ func (b *background) start(ctx context.Context) (started, error) {
 	case <-ctx.Done():
 		_ = b.cmd.Process.Signal(os.Interrupt)
 		return started{}, fail(exitFailed, "its log is "+b.logPath, "the background recorder did not start: %w", context.Cause(ctx))
+	}
+}
+
+// keepFilesHere keeps every file that is open in this process, beyond what is named for the child, from being open in the
+// recorder as well: those that a shell or a script left open here without close-on-exec would stay open as long as it records,
+// and whoever waits for the end of such a pipe would wait as long. What can't be set stays as it was.
+func keepFilesHere() {
+	if unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil { // Linux 5.11
+		return
+	}
+	open, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range open {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
 	}
 }
 

@@ -64,20 +64,26 @@ func (p *program) runConsole(ctx context.Context, c *config.Config, always bool)
 	d := &desk{p: p, c: c}
 	defer d.Close()
 	if !always {
+		d.alone = aloneAs(c)
 		other, err := recorderOf(c)
 		if err != nil {
 			return err
 		}
 		if other != nil {
-			r, err := sessions.Open(other.Path)
-			if err != nil {
-				return fail(exitNoSession, "--new records here instead", "attaching to session %s: %w", other.ID, err)
+			if err := d.attachTo(other); err != nil {
+				return err
 			}
-			d.attach(r)
 		}
 	}
 	if d.reader == nil {
-		if err := d.record(ctx, func() (*watched, error) { return p.watch(c) }); err != nil {
+		err := d.record(ctx, func() (*watched, error) { return p.watch(c) })
+		for try := 0; errors.Is(err, sessions.ErrRecording) && try < 40; try++ { // another one started at the same moment
+			time.Sleep(50 * time.Millisecond)
+			if other, errOther := recorderOf(c); errOther == nil && other != nil {
+				err = d.attachTo(other)
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,8 @@ import (
 type desk struct {
 	p *program
 	c *config.Config
+	// alone names what this console wants to be the only recorder of; empty where a second one is wanted.
+	alone string
 
 	mu     sync.Mutex // guards the rest; the screen asks from its own goroutines
 	reader sessions.Reader
@@ -28,6 +30,16 @@ type desk struct {
 
 // attach shows what another process records.
 func (d *desk) attach(r sessions.Reader) { d.reader = r }
+
+// attachTo opens the session of another recorder.
+func (d *desk) attachTo(other *sessions.Info) error {
+	r, err := sessions.Open(other.Path)
+	if err != nil {
+		return fail(exitNoSession, "--new records here instead", "attaching to session %s: %w", other.ID, err)
+	}
+	d.attach(r)
+	return nil
+}
 
 // record starts a session of its own; open makes its probes.
 func (d *desk) record(ctx context.Context, open func() (*watched, error)) error {
@@ -46,7 +58,7 @@ func (d *desk) record(ctx context.Context, open func() (*watched, error)) error 
 }
 
 func (d *desk) options(w *watched) sessions.Options {
-	return sessions.Options{Dir: d.c.SessionsDir, Host: hostname(), Simulated: w.simulated, Sources: w.Sources, KeepAge: d.c.KeepAge, KeepBytes: d.c.KeepSize}
+	return sessions.Options{Dir: d.c.SessionsDir, Host: hostname(), Simulated: w.simulated, Sources: w.Sources, KeepAge: d.c.KeepAge, KeepBytes: d.c.KeepSize, Alone: d.alone}
 }
 
 // Mark puts the operator's note on every chart.

@@ -69,7 +69,7 @@ func (p *program) sessions() *cobra.Command {
 	}
 	flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.AddCommand(p.export())
+	cmd.AddCommand(p.export(), p.check())
 	return cmd
 }
 
@@ -89,6 +89,51 @@ func sessionRow(s sessions.Info) []string {
 		state += ": " + s.Trouble
 	}
 	return []string{s.ID, clock(s.Started), length, humanize.IBytes(uint64(max(0, s.Bytes))), state, s.Host, s.Name}
+}
+
+func (p *program) check() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check SESSION",
+		Short: "Read all of a session and say what of it is damaged",
+		Long: para(`Looks at every checksum of a session's file. What is damaged is never shown as a number: it is left out wherever the
+session is read, and everything else is there. Exit status 1 says that something is damaged, 4 that nothing can be read.`),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fail(exitUsage, "pitwall sessions check last", "a session is needed, and %d arguments were given", len(args))
+			}
+			return nil
+		},
+		RunE: p.run(func(cmd *cobra.Command, args []string) error {
+			c, err := p.keeping(cmd)
+			if err != nil {
+				return err
+			}
+			path, err := findSession(c.SessionsDir, args[0])
+			if err != nil {
+				return err
+			}
+			info, damage, err := sessions.Check(cmd.Context(), path)
+			if err != nil {
+				return fail(exitNoSession, "pitwall sessions shows how each one stands", "%w", err)
+			}
+			if info.Trouble == "" {
+				fmt.Fprintf(p.stdout, "session %s is whole: %s, %s\n", clean(info.ID), span(info.Last.Sub(info.Started)), humanize.IBytes(uint64(max(0, info.Bytes))))
+				return nil
+			}
+			rows := [][]string{{"FROM", "LASTS", "WHAT"}}
+			for _, e := range damage {
+				rows = append(rows, []string{clock(e.Time), e.Attrs["lasted"], e.Attrs["cause"]})
+			}
+			if len(damage) > 0 {
+				if err := table(p.stdout, rows); err != nil {
+					return err
+				}
+			}
+			return fail(exitFailed, "all the rest can be read as if nothing had happened", "session %s: %s", info.ID, info.Trouble)
+		}),
+	}
+	flags(cmd)
+	return cmd
 }
 
 func (p *program) export() *cobra.Command {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -83,8 +85,7 @@ func (p *program) recordHere(ctx context.Context, c *config.Config, f recordFlag
 			return err
 		}
 		if other != nil {
-			return fail(exitFailed, "pitwall shows it; --new records a second time, and scrapes the engine twice",
-				"pid %d records this host already, session %s", other.PID, other.ID)
+			return recordedBy(other)
 		}
 	}
 	w, err := p.watch(c)
@@ -125,7 +126,13 @@ func (p *program) startRecorder(ctx context.Context, c *config.Config, sources f
 	// The recorder stops by Close, after the last tick, not by the signal.
 	ctx = context.WithoutCancel(ctx)
 	if f.session == "" {
+		if !f.new {
+			o.Alone = aloneAs(c)
+		}
 		rec, err := sessions.Record(ctx, o)
+		if errors.Is(err, sessions.ErrRecording) {
+			return nil, p.beaten(c)
+		}
 		if err != nil {
 			return nil, fail(exitFailed, "pitwall doctor looks at the directory", "starting a session in %s: %w", c.SessionsDir, err)
 		}
@@ -140,6 +147,30 @@ func (p *program) startRecorder(ctx context.Context, c *config.Config, sources f
 		return nil, fail(exitNoSession, "pitwall sessions shows how each one stands", "going on with session %s: %w", f.session, err)
 	}
 	return rec, nil
+}
+
+func recordedBy(other *sessions.Info) error {
+	return fail(exitFailed, "pitwall shows it; --new records a second time, and scrapes the engine twice",
+		"pid %d records this host already, session %s", other.PID, other.ID)
+}
+
+// aloneAs names what is recorded, so that of two recorders of it that start at the same moment one is refused.
+func aloneAs(c *config.Config) string {
+	if len(c.Engine) == 0 {
+		return "the engines of this host"
+	}
+	return strings.Join(slices.Sorted(slices.Values(c.Engine)), ",")
+}
+
+// beaten says who was quicker; its session may not be there yet.
+func (p *program) beaten(c *config.Config) error {
+	for range 40 {
+		if other, err := recorderOf(c); err == nil && other != nil {
+			return recordedBy(other)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fail(exitFailed, "pitwall shows it in a moment; --new records a second time", "another recorder of this host started at the same moment")
 }
 
 // attend keeps a recording company: retention every hour, and a line in the log when storing fails or works again.

@@ -65,8 +65,10 @@ type client struct {
 	spoke bool
 	// page is whether it asks another page of metrics than an engine's; for the words of its errors.
 	page bool
-	// patience is how long a page of metrics is waited for now, and most how long it may become.
+	// patience is how long a page of metrics is waited for now, and most how long it may become; late is how many in a row
+	// did not come in time.
 	patience, most time.Duration
+	late           int
 	// watches gives the wall clock and one that does not go on while the machine sleeps; last is what they said when a
 	// request ended.
 	watches func() watches
@@ -82,7 +84,7 @@ const (
 	idle = 4 * time.Second
 	// patience is how long an answer is waited for where nothing else is said. A page is made by the thread that serves
 	// requests, and comes late from a busy server: waiting grows to longPatience while it does not come, so that one that
-	// takes 10 s is read in the end. A recorder gives a reading 15 s.
+	// takes 10 s is read in the end. A recorder gives a reading of another page than an engine's 15 s.
 	patience, longPatience = 5 * time.Second, 12 * time.Second
 	// sidePatience is for what is asked besides the page and must not hold it up.
 	sidePatience = 3 * time.Second
@@ -214,13 +216,17 @@ func (c *client) wait(accept string) time.Duration {
 	return min(c.timeout, sidePatience)
 }
 
-// waited learns from how a page came: late is whether there was none in time.
+// waited learns from how a page came: late is whether there was none in time. It is not before the second that the patience
+// grows, so that a server that hangs is called so after twice the usual time and not later.
 func (c *client) waited(took time.Duration, late bool) {
-	switch {
-	case late:
+	if !late {
+		if c.late = 0; took < c.timeout/2 {
+			c.patience = c.timeout
+		}
+		return
+	}
+	if c.late++; c.late > 1 {
 		c.patience = min(2*c.patience, c.most)
-	case took < c.timeout/2:
-		c.patience = c.timeout
 	}
 }
 

@@ -124,3 +124,30 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+// However an address is typed, what stands before an @ in it is shown nowhere.
+func FuzzAddress(f *testing.F) {
+	for _, s := range []string{"127.0.0.1:8000", "http://ann:pw@box:8000/v1/", "https://[::1]:1/metrics?x=1", "ann:pw@box", "http://a:b@c@d/", "http://%zz@x", "x://y@z", "http://a/b@c"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		const secret = "s3cr3t-w0rd"
+		in := strings.Replace(s, "@", ":"+secret+"@", 1)
+		p, err := parsePlace(in)
+		before, _, ok := strings.Cut(in, "@")
+		_, behind, _ := strings.Cut(before, "://")
+		if !ok || strings.ContainsAny(behind, "/?#") {
+			return // the @ is in the path: what stands before it is no password
+		}
+		shown := p.instance
+		if p.base != nil {
+			shown += p.String()
+		}
+		if err != nil {
+			shown = err.Error()
+		}
+		if strings.Contains(shown, secret) {
+			t.Fatalf("%q is shown as %q", in, shown)
+		}
+	})
+}

@@ -221,6 +221,9 @@ func (s *Scraper) Read(ctx context.Context) probes.Reading {
 
 	s.pace.scored = s.scored.Load()
 	s.every.Store(int64(s.pace.interval()))
+	if s.machine.failures == 1 && st.State.Answers() {
+		s.every.Store(int64(minInterval)) // the second look decides whether it is a busy server or none
+	}
 	r.Samples, r.Meta = s.own.add(s, r.Samples, r.Meta, st)
 	s.tell(&r, srv, o.PID != 0, unseen, err == nil || o.Outcome == Pageless)
 	return r

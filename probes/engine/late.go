@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// waitInRead is how long one Read waits for a page of an engine whose dialect has patience. It is short of a second, so that
+// waitInRead is how long one Read waits for a page; then it says that the page is late, and the state and its age go on being
+// recorded while a server hangs. It is short of a second, so that
 // what comes late is read by the Read that was begun just before, and stamped with its time.
 const waitInRead = 900 * time.Millisecond
 
@@ -23,7 +24,7 @@ type asking struct {
 // page asks for the page. late is whether it is still awaited: asking again would only put the question behind those that
 // wait already. While it is awaited nothing else is asked of the server.
 func (s *Scraper) page(ctx context.Context, path string) (a answer, late bool, err error) {
-	if s.d.Patience == 0 {
+	if s.c.patience <= waitInRead {
 		a, err = s.c.get(ctx, path, acceptMetrics, maxPage)
 		return a, false, err
 	}

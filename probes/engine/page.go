@@ -206,7 +206,7 @@ func newParser(contentType string, body []byte) (textparse.Parser, error) {
 	}
 	tp, err := textparse.New(body, contentType, nil, textparse.ParserOptions{OpenMetricsSkipSTSeries: true})
 	if tp == nil || err != nil {
-		return nil, fmt.Errorf("this is no page of metrics: content type %q, %s", contentType, beginning(body))
+		return nil, fmt.Errorf("no page of metrics but %s; is it the right port? (content type %q)", instead(body), contentType)
 	}
 	return tp, nil
 }
@@ -214,20 +214,21 @@ func newParser(contentType string, body []byte) (textparse.Parser, error) {
 // title is a web page's.
 var title = regexp.MustCompile(`(?is)<title[^>]*>\s*([^<]{1,80})`)
 
-// beginning tells a page that is something else by its title, or quotes its first few letters.
-func beginning(body []byte) string {
-	const n = 60
+// instead tells a page that is something else by its title, or quotes its first few letters. It stands early in a reason:
+// a narrow screen cuts the end.
+func instead(body []byte) string {
+	const n = 40
 	b := bytes.TrimSpace(body)
 	if m := title.FindSubmatch(b[:min(len(b), 4096)]); m != nil {
-		return fmt.Sprintf("a web page with the title %q: is it the right port?", bytes.TrimSpace(m[1]))
+		return fmt.Sprintf("a web page, %q", bytes.TrimSpace(m[1]))
 	}
 	if len(b) > n {
-		return fmt.Sprintf("beginning %q…: is it the right port?", b[:n])
+		return fmt.Sprintf("%q…", b[:n])
 	}
 	if len(b) == 0 {
-		return "and nothing in it"
+		return "nothing at all"
 	}
-	return fmt.Sprintf("beginning %q: is it the right port?", b)
+	return fmt.Sprintf("%q", b)
 }
 
 // learn builds the label set of a series that was not on the last page, or is of another type now.

@@ -85,7 +85,7 @@ func TestParseUsesNothingOfABrokenPage(t *testing.T) {
 		{"a page that is cut names its last line", textType, "a 1\nb{x=\"1", "line 2:"},
 		{"a broken OpenMetrics line names its line", openType, "# TYPE a gauge\na 1\na{ 2\n# EOF\n", "line 3:"},
 		{"an OpenMetrics page without an end", openType, "# TYPE a gauge\na 1\n", "EOF"},
-		{"HTML", "text/html; charset=utf-8", "<!doctype html><title>Grafana</title>", `no page of metrics: content type "text/html; charset=utf-8", a web page with the title "Grafana": is it the right port?`},
+		{"HTML", "text/html; charset=utf-8", "<!doctype html><title>Grafana</title>", `no page of metrics but a web page, "Grafana"; is it the right port? (content type "text/html; charset=utf-8")`},
 		{"HTML that says it is text", textType, "<!doctype html>\n<title>", "line 1:"},
 		{"JSON", "application/json", `{"detail":"Not Found"}`, "no page of metrics"},
 		{"protobuf", "application/vnd.google.protobuf; proto=x", "\x00", "not read here"},
@@ -224,6 +224,14 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(textType, []byte("# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_created 3\n"))
 	f.Add(openType, []byte("# TYPE c counter\nc_total 3 # {a=\"b\"} 1\n# EOF\n"))
+	for _, page := range []string{
+		"a NaN\nb +Inf\na 2\n", "a{x=\"\xff\"} 1\n", "{\"κ.λ\",x=\"1\"} 1\n", "a{x=\"1\",y=\"2\"} 1\na{y=\"2\",x=\"1\"} 2\n", "a 1 99999999999999\n",
+		"# TYPE a histogram\na_bucket{le=\"1\"} 1\n# TYPE a gauge\na_bucket{le=\"1\"} 1\n", "<!doctype html><title>x</title>",
+	} {
+		f.Add(textType, []byte(page))
+		f.Add(openType, []byte(page+"# EOF\n"))
+	}
+	f.Add("application/vnd.google.protobuf", []byte("\x0a\x02"))
 	var p pages
 	f.Fuzz(func(t *testing.T, typ string, body []byte) {
 		samples, meta, err := Parse(typ, body)

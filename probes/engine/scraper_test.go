@@ -300,7 +300,7 @@ func TestWhatIsNoEngineSaysWhatItIs(t *testing.T) {
 		"HTML": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			fmt.Fprint(w, "<!doctype html><h1>Welcome to nginx")
-		}, []string{"/metrics: this is no page of metrics", "nginx"}},
+		}, []string{"/metrics: no page of metrics but ", "nginx"}},
 		"garbage": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
 			w.Write([]byte{0xff, 0xfe, 0, 1, 2})

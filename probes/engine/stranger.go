@@ -46,10 +46,10 @@ func (s *Scraper) stranger(ctx context.Context, now time.Time, page []probes.Sam
 	default:
 		return "" // a key is wanted, or it is in trouble: something is there
 	}
-	has := "an empty page of metrics"
+	has := "its page of metrics is empty"
 	if len(page) > 0 {
-		has = fmt.Sprintf("metrics like %s and none of %s's", shortened(page[0].Labels.Get(model.MetricNameLabel), 60), s.d.Title)
+		has = fmt.Sprintf("it has metrics like %s", shortened(page[0].Labels.Get(model.MetricNameLabel), 60))
 	}
-	s.doubt = fmt.Sprintf("another program answers here: %s, and no list of models at %s (%s); is it the right port?", has, path, why)
+	s.doubt = fmt.Sprintf("not an engine, is it the right port? %s, none of %s's, and no list of models at %s (%s)", has, s.d.Title, path, why)
 	return s.doubt
 }

@@ -75,7 +75,7 @@ func (d *driver) told(card int, f *Fault, at time.Duration, end bool) {
 
 // stamp gives a line of truth its times.
 func (d *driver) stamp(f Fault, phase string, at time.Duration) Truth {
-	return Truth{Fault: f.Kind, Phase: phase, Seconds: (at - d.warm).Seconds(), Time: d.wall(at), For: f.For.Seconds(), Params: f.params()}
+	return Truth{Fault: f.Kind, Phase: phase, Seconds: (at - d.warm).Seconds(), Time: d.wall(at).Round(0), For: f.For.Seconds(), Params: f.params()}
 }
 
 // now is the engines' time.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -49,33 +50,32 @@ func (l *lots) flips(i, best, batch int) bool {
 // draw gives the n likeliest tokens of a place whose likeliest is best, in falling order.
 func (l *lots) draw(i, best, n int) []candidate {
 	h := l.place(i, best)
-	// The best token has between a quarter and nearly all of the probability.
-	p := 0.25 + 0.74*math.Sqrt(unit(mix(h, 'p')))
-	out := []candidate{{best, math.Log(p)}}
-	margin := marginStep * (2 + math.Floor(20*unit(mix(h, 'm'))))
+	// The best leads by a quarter to seven, mostly by little; the others follow at growing distances.
+	lead := unit(mix(h, 'm'))
+	margin := marginStep * (2 + math.Floor(54*lead*lead))
 	if l.fragile(h) {
 		margin = marginStep * float64(mix(h, 'd')>>32&1)
 	}
-	// Whatever the margin, all of them together must not have more than all of the probability.
-	if q := p * math.Exp(-margin); p+q > 1 {
-		out[0].logprob = -math.Log(1+math.Exp(-margin)) - 0.01
-	}
-	for k := 1; len(out) < n; k++ {
+	out := append(make([]candidate, 0, maxLogprobs), candidate{best, 0})
+	sum := 1.0
+	for k := 1; len(out) < maxLogprobs; k++ {
 		token := idSpaced + int(mix(h, uint64(k)<<16)%uint64(len(l.t.words)))
-		known := false
-		for _, c := range out {
-			known = known || c.token == token
-		}
-		if known {
+		if slices.ContainsFunc(out, func(c candidate) bool { return c.token == token }) {
 			continue
 		}
-		out = append(out, candidate{token, out[0].logprob - margin})
+		out = append(out, candidate{token, -margin})
+		sum += math.Exp(-margin)
 		margin += marginStep * (8 + math.Floor(12*unit(mix(h, uint64(k)<<16|1))))
 	}
-	return out
+	// What is left of the probability is for the rest of the vocabulary: a hundredth.
+	whole := math.Log(1.01 * sum)
+	for k := range out {
+		out[k].logprob -= whole
+	}
+	return out[:n]
 }
 
-// text gives a token as the API shows it: bytes that are no character of their own become U+FFFD.
+// piece gives a token as the API shows it: bytes that are no character of their own become U+FFFD.
 func (t *tokenizer) piece(id int) (text string, raw []byte) {
 	raw = t.append(nil, id)
 	if !utf8.Valid(raw) {

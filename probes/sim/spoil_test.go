@@ -81,7 +81,7 @@ func TestARequestGetsTheFaultThatItAsksFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(lines) != 9 {
+	if len(lines) != 10 {
 		t.Fatalf("%d lines of truth: %+v", len(lines), lines)
 	}
 	for _, l := range lines {

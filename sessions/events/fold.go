@@ -14,10 +14,11 @@ import (
 const (
 	// began: the condition holds since the event's Time.
 	began = "began"
-	// again: it holds once more since Time, after it had been away for less than the rule's keep. Attrs "count" and
-	// "active" are the sums so far, without what begins at Time.
+	// again: it holds once more since Time, after it had been away for less than the rule's keep, whether its end has been
+	// told or not. Attrs "count" and "active" are the sums so far, without what begins at Time.
 	again = "again"
-	// ended: it held last at Time. Attrs "count" and "active" are the sums of the whole.
+	// ended: it held last at Time. Attrs "count" and "active" are the sums of the whole. It is told before keep is over, so
+	// that nothing is called ongoing that isn't, and "again" may follow.
 	ended = "ended"
 )
 
@@ -27,15 +28,15 @@ const repeatWithin = 5 * time.Minute
 // folder makes episodes out of events that come in the order of time.
 type folder struct {
 	all []*Episode
-	// open is what goes on, and moments the last of each sort, by key.
-	open, moments map[string]*Episode
+	// open is what goes on, over what a rule found and has ended last, and moments the last of each sort; all by key.
+	open, over, moments map[string]*Episode
 	// since is when the present stretch of an open episode began, for the time that it was really there.
 	since map[*Episode]time.Time
 	sums  map[*Episode]time.Duration
 }
 
 func newFolder() *folder {
-	return &folder{open: map[string]*Episode{}, moments: map[string]*Episode{}, since: map[*Episode]time.Time{}, sums: map[*Episode]time.Duration{}}
+	return &folder{open: map[string]*Episode{}, over: map[string]*Episode{}, moments: map[string]*Episode{}, since: map[*Episode]time.Time{}, sums: map[*Episode]time.Duration{}}
 }
 
 func (f *folder) take(e probes.Event) {
@@ -50,11 +51,17 @@ func (f *folder) take(e probes.Event) {
 	case e.Kind == "gpu.throttle", e.Kind == "gpu.hang":
 		key += "\x00" + e.Attrs["reason"] + e.Attrs["call"]
 		if e.Attrs["over"] == "true" {
-			f.over(key, e)
+			f.tellsEnd(key, e)
 			return
 		}
 		f.begin(key, episodeOf(e))
 	case e.Kind == "gpu.lost":
+		// Whatever held its clocks down, nobody will say that it is over.
+		for _, other := range slices.Sorted(maps.Keys(f.open)) {
+			if strings.HasPrefix(other, "gpu.throttle\x00"+e.Subject+"\x00") {
+				f.end(other, e.Time)
+			}
+		}
 		f.begin(key, episodeOf(e))
 	default:
 		f.moment(key+"\x00"+e.Title, e)
@@ -81,8 +88,8 @@ func (f *folder) end(key string, at time.Time) *Episode {
 	return x
 }
 
-// over ends what says itself how long it lasted: it was over before it could be said.
-func (f *folder) over(key string, e probes.Event) {
+// tellsEnd ends what says itself how long it lasted: it was over before it could be said.
+func (f *folder) tellsEnd(key string, e probes.Event) {
 	x := f.open[key]
 	if x == nil {
 		return // it began before the recording did
@@ -103,6 +110,11 @@ func (f *folder) phase(key, phase string, e probes.Event) {
 			f.begin(key, episodeOf(e))
 		}
 	case again, ended:
+		if x == nil && phase == again && f.over[key] != nil {
+			x = f.over[key]
+			x.End = time.Time{}
+			f.open[key], f.sums[x], f.since[x] = x, x.Active, e.Time
+		}
 		if x == nil {
 			return
 		}
@@ -120,9 +132,9 @@ func (f *folder) phase(key, phase string, e probes.Event) {
 			}
 			return
 		}
-		f.end(key, e.Time)
+		f.over[key] = f.end(key, e.Time)
 		if err == nil {
-			x.Active = min(active, x.End.Sub(x.Start))
+			x.Active = active
 		}
 	}
 }

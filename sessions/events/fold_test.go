@@ -71,7 +71,7 @@ func TestFoldingMakesEpisodesOfEvents(t *testing.T) {
 				"1–60 note engine.ready engine/e:1 ready: so when the recording began",
 				"60–63 critical engine.dead engine/e:1 dead: the server answers, its engine is dead (health check: 503); its log: EngineDeadError: killed; then process 41 is gone",
 				"63–103 note engine.starting engine/e:1 starting: process 77 is there, port 8000 is not open yet",
-				"103– warning engine.restarted engine/e:1 ready again: restarted: process 77 instead of 41, after starting for 40s",
+				"103– warning engine.restarted engine/e:1 ready again: restarted (process 77 instead of 41), after starting for 40s",
 			},
 		},
 		"a stall began when the last token moved, and ended when one moved again": {
@@ -135,6 +135,16 @@ func TestFoldingMakesEpisodesOfEvents(t *testing.T) {
 			at:   25,
 			want: []string{"10–22 warning engine.preempting engine/e:1 preempting"},
 		},
+		"what comes again after its end was told is still the one event": {
+			events: []probes.Event{
+				told(10, probes.Warning, rule, "engine/e:1", "preempting", "phase=began"),
+				told(12, probes.Warning, rule, "engine/e:1", "", "phase=ended", "count=1", "active=2s"),
+				told(30, probes.Warning, rule, "engine/e:1", "preempting", "phase=again", "count=2", "active=2s"),
+				told(35, probes.Warning, rule, "engine/e:1", "", "phase=ended", "count=2", "active=7s"),
+			},
+			at:   60,
+			want: []string{"10–35 warning engine.preempting engine/e:1 preempting (2 times, 7s)"},
+		},
 		"an end without a beginning is nothing": {
 			events: []probes.Event{told(20, probes.Warning, rule, "engine/e:1", "preempting", "phase=ended")},
 			at:     25,
@@ -149,6 +159,17 @@ func TestFoldingMakesEpisodesOfEvents(t *testing.T) {
 			want: []string{
 				"1–18 warning gpu.throttle gpu/0 throttled (hw_thermal): the hardware slows it down, because it is too hot",
 				"2– warning gpu.throttle gpu/1 throttled (power_brake): the power supply's brake slows it down",
+			},
+		},
+		"a GPU that is lost is not throttled any more": {
+			events: []probes.Event{
+				told(1, probes.Warning, "gpu.throttle", "gpu/3", "GPU 3: the hardware slows it down, because it is too hot", "reason=hw_thermal"),
+				told(5, probes.Critical, "gpu.lost", "gpu/3", "GPU 3 is lost"),
+			},
+			at: 9,
+			want: []string{
+				"1–5 warning gpu.throttle gpu/3 throttled (hw_thermal): the hardware slows it down, because it is too hot",
+				"5– critical gpu.lost gpu/3 lost",
 			},
 		},
 		"a GPU is lost until it answers": {

@@ -45,18 +45,21 @@ func play(t testing.TB, rec *sessions.Recorder, second *int, from, to int) {
 func TestWhatGoesOnIsTakenUp(t *testing.T) {
 	for name, c := range map[string]struct {
 		until int // the KV cache is full until this second
-		from  int // when the next recorder begins
+		stop  int // when the first recorder stops
+		from  int // when the next one begins
+		again int // it is full from here on again; 0: never
 		want  string
 	}{
-		"it still goes on: it is not announced twice":                      {500, 45, "30– warning engine.kv_full engine/e:1 KV cache full: 3 running"},
-		"it ended afterwards, as if nobody had been away":                  {60, 45, "30–60 warning engine.kv_full engine/e:1 KV cache full: 3 running"},
-		"it ended while nobody looked: it was there until the last moment": {47, 60, "30–45 warning engine.kv_full engine/e:1 KV cache full: 3 running"},
+		"it still goes on: it is not announced twice":                      {500, 45, 45, 0, "30– warning engine.kv_full engine/e:1 KV cache full: 3 running"},
+		"it ended afterwards, as if nobody had been away":                  {60, 45, 45, 0, "30–60 warning engine.kv_full engine/e:1 KV cache full: 3 running"},
+		"it ended while nobody looked: it was there until the last moment": {47, 45, 60, 0, "30–45 warning engine.kv_full engine/e:1 KV cache full: 3 running"},
+		"its end had been told, and it comes again: it is the one event":   {33, 50, 50, 51, "30– warning engine.kv_full engine/e:1 KV cache full: 3 running (2 times, 1m11s)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			second := 0
 			engine := &page{job: "vllm", instance: "e:1", n: func() int { return second }, read: func(n int) []probes.Sample {
 				usage := 0.5
-				if n >= 30 && n < c.until {
+				if n >= 30 && n < c.until || c.again > 0 && n >= c.again {
 					usage = 1
 				}
 				return []probes.Sample{sample(1, "pitwall_engine_state", "state", "ready"), sample(usage, "vllm:kv_cache_usage_perc"), sample(3, "vllm:num_requests_running")}
@@ -67,8 +70,8 @@ func TestWhatGoesOnIsTakenUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			watch.Follow(rec)
-			play(t, rec, &second, 0, 45)
-			if n := len(rec.Events(time.Time{}, at(500))); n != 1 {
+			play(t, rec, &second, 0, c.stop)
+			if n := len(Of(rec, time.Time{}, time.Time{}, time.Time{})); n != 1 {
 				t.Fatalf("before that there were %d events", n)
 			}
 			// What the next one knows is what stands in the session.

@@ -118,7 +118,10 @@ func stateText(e probes.Event, to, from engine.State, kind string) (title, cause
 	case kindReady:
 		return readyText(from, cause, lasted)
 	case kindRestarted:
-		title, cause = "ready again", withReason("restarted", cause)
+		title = "ready again"
+		if cause = "restarted (" + cause + ")"; cause == "restarted ()" {
+			cause = "restarted"
+		}
 		if from == engine.Starting && lasted != "" {
 			cause += ", after starting for " + lasted
 		}

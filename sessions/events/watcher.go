@@ -24,8 +24,10 @@ const (
 	// counts as still there: rates need two readings before they say anything.
 	gapAfter = 10 * time.Second
 	grace    = 15 * time.Second
-	// tellEvery bounds how often a condition that comes and goes is told again.
+	// tellEvery bounds how often a condition that comes and goes is told again, and tellAway how soon it is told that it is
+	// away: what comes and goes faster stays one event that goes on.
 	tellEvery = 30 * time.Second
+	tellAway  = 15 * time.Second
 	// statesExpr names the engines and the state that each is in.
 	statesExpr = "pitwall_engine_state == 1"
 )
@@ -57,15 +59,16 @@ type condition struct {
 	// since is the first and last the last moment of the stretch in which it holds or held.
 	since, last time.Time
 	// fired: it has held long enough to be an event, which began at began. away: it does not hold any more, since gone.
-	fired, away bool
-	gone        time.Time
-	count       int
-	active      time.Duration // of the stretches that are over
-	severity    probes.Severity
-	lag         time.Duration // how long it is told too long
-	told        time.Time
-	news        bool // something that has not been told
-	cause       string
+	// over: that it is away has been told.
+	fired, away, over bool
+	gone              time.Time
+	count             int
+	active            time.Duration // of the stretches that are over
+	severity          probes.Severity
+	lag               time.Duration // how long it is told too long
+	told              time.Time
+	news              bool // something that has not been told
+	cause             string
 }
 
 // about is one thing that a rule is asked about.
@@ -90,16 +93,21 @@ func (w *watcher) resume(last time.Time) []probes.Event {
 	w.prev = last
 	var out []probes.Event
 	for _, e := range Of(w.r, time.Time{}, time.Time{}, last) {
-		if !e.Ongoing() || e.Attrs["phase"] != began {
+		if e.Attrs["phase"] != began {
 			continue
 		}
 		c := &condition{since: last, last: last, fired: true, count: e.Count, active: e.Active, severity: e.Severity}
 		i := slices.IndexFunc(w.rules, func(r *watchedRule) bool { return r.Kind == e.Kind })
-		if i < 0 {
+		switch {
+		case i < 0 && e.Ongoing():
 			out = append(out, ending(e.Kind, e.Subject, e.Title, c, last))
-			continue
+		case i < 0:
+		case e.Ongoing():
+			w.rules[i].open[e.Subject] = c
+		case last.Sub(e.End) < w.rules[i].Keep:
+			c.since, c.last, c.gone, c.away, c.over = e.Start, e.End, e.End, true, true
+			w.rules[i].open[e.Subject] = c
 		}
-		w.rules[i].open[e.Subject] = c
 	}
 	return out
 }
@@ -331,8 +339,8 @@ func (w *watcher) held(ctx context.Context, rule *watchedRule, h holding, t time
 		attrs := w.explain(ctx, rule, h, t)
 		c.cause, attrs["phase"], attrs["count"] = attrs["cause"], began, "1"
 		return []probes.Event{{Time: c.since, Kind: rule.Kind, Subject: h.subject, Severity: c.severity, Title: withReason(rule.Title, c.cause), Attrs: attrs}}
-	case c.fired && (graver || c.news && t.Sub(c.told) >= tellEvery):
-		c.told, c.news = t, false
+	case c.fired && (graver || c.over || c.news && t.Sub(c.told) >= tellEvery):
+		c.told, c.news, c.over = t, false, false
 		attrs := map[string]string{"phase": again, "count": strconv.Itoa(c.count), "active": c.active.String()}
 		title := rule.Title + ", " + strconv.Itoa(c.count) + " times by now"
 		if graver {
@@ -368,10 +376,14 @@ func (w *watcher) lapsed(rule *watchedRule, subject string, c *condition, t time
 		c.away, c.gone = true, latest(c.since.Add(sessions.Tick), c.last.Add(rule.Every-c.lag))
 		c.active += c.gone.Sub(c.since)
 	}
-	if t.Sub(c.last) < rule.Keep {
+	gone := t.Sub(c.last)
+	if gone >= rule.Keep {
+		delete(rule.open, subject)
+	}
+	if c.over || gone < min(rule.Keep, tellAway) {
 		return nil
 	}
-	delete(rule.open, subject)
+	c.over = true
 	return []probes.Event{ending(rule.Kind, subject, rule.Title, c, c.gone)}
 }
 
@@ -385,7 +397,8 @@ func ending(kind, subject, title string, c *condition, gone time.Time) probes.Ev
 		Attrs: map[string]string{"phase": ended, "count": strconv.Itoa(c.count), "active": c.active.String()}}
 }
 
-// active gives what has begun and is not over, as series: 1 while it holds, 0 while it is away and may come again.
+// active gives what has begun and not been away for as long as its rule keeps it, as series: 1 while it holds, 0 while it is
+// away and may come again.
 func (w *watcher) active() []probes.Sample {
 	var out []probes.Sample
 	for _, rule := range w.rules {

@@ -67,6 +67,9 @@ func amount(v float64, unit string) string {
 	case "":
 		return digits(v)
 	}
+	if v == 1 && len(unit) > 3 && !strings.Contains(unit, "/") {
+		unit = strings.TrimSuffix(unit, "s") // errors, rows, readings
+	}
 	return digits(v) + " " + unit
 }
 

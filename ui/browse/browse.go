@@ -138,7 +138,7 @@ func (b *Browser) Update(msg tea.Msg) tea.Cmd {
 }
 
 // Size implements screen.Overlay.
-func (b *Browser) Size(w, h int) (int, int) { return max(w-2, 10), max(h-2, 3) }
+func (b *Browser) Size(w, h int) (int, int) { return max(w, 10), max(h-2, 3) }
 
 // Hint implements screen.Overlay.
 func (b *Browser) Hint() [][2]string {

@@ -35,11 +35,12 @@ type entry struct {
 func newCatalogue(list []sessions.SeriesInfo) catalogue {
 	by := make(map[string]*family)
 	var c catalogue
+	rank := ranks(list)
 	for _, s := range list {
 		name := s.Labels[model.MetricNameLabel]
 		f := by[name]
 		if f == nil {
-			f = &family{name: name, help: s.Help, typ: s.Type, search: strings.ToLower(name + " " + s.Help + " " + s.Type)}
+			f = &family{name: name, help: s.Help, typ: s.Type, search: strings.ToLower(name + " " + s.Help + " " + s.Type + shortNames(name))}
 			by[name] = f
 			c.families = append(c.families, f)
 		}
@@ -50,9 +51,8 @@ func newCatalogue(list []sessions.SeriesInfo) catalogue {
 				e.names = append(e.names, l)
 			}
 		}
-		// Where a series comes from stands last: it is the same for most.
 		slices.SortFunc(e.names, func(a, b string) int {
-			if d := rank(a) - rank(b); d != 0 {
+			if d := rank[a] - rank[b]; d != 0 {
 				return d
 			}
 			return cmp.Compare(a, b)
@@ -77,14 +77,32 @@ func newCatalogue(list []sessions.SeriesInfo) catalogue {
 	return c
 }
 
-func rank(label string) int {
-	switch label {
-	case "job":
-		return 2
-	case "instance":
-		return 1
+// ranks says which labels stand last: those with one value in the whole session tell nothing, job and instance where a
+// series comes from.
+func ranks(list []sessions.SeriesInfo) map[string]int {
+	first, out := map[string]string{}, map[string]int{}
+	for _, s := range list {
+		for l, v := range s.Labels {
+			if was, ok := first[l]; !ok {
+				first[l], out[l] = v, 1
+			} else if was != v {
+				out[l] = 0
+			}
+		}
 	}
-	return 0
+	out["instance"], out["job"] = 2, 3
+	return out
+}
+
+// shortNames are what people call a series whose name spells it out.
+func shortNames(name string) string {
+	out := ""
+	for _, p := range [][2]string{{"time_to_first_token", "ttft"}, {"inter_token_latency", "itl tpot"}, {"time_per_output_token", "tpot"}, {"e2e_request_latency", "e2e"}, {"num_requests_waiting", "queue"}} {
+		if strings.Contains(name, p[0]) {
+			out += " " + p[1]
+		}
+	}
+	return out
 }
 
 // natural sorts series by their text, numbers by their value: gpu=2 before gpu=10.

@@ -106,6 +106,7 @@ func (b *Browser) drawFilter(in grid.Pane) {
 		count += " · of " + figure.Whole(float64(total)) + " series"
 	}
 	input.SetWidth(max(in.W()-x-grid.Width(count)-4, 8))
+	input.SetCursor(input.Position()) // so that it scrolls to the cursor at this width
 	ink := theme.Strong
 	if b.input.Value() == "" {
 		ink = theme.Faint
@@ -136,7 +137,7 @@ func (b *Browser) layout(w int) place {
 	if w < 100 {
 		c.spark, rest = 0, c.now-markW-1
 	}
-	c.nameW = min(max(rest*2/5, 24), 56)
+	c.nameW = min(max(rest*2/5, 40), 56)
 	at := c.nameW + 1
 	if w >= 100 {
 		c.typ = at

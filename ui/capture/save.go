@@ -50,6 +50,7 @@ func (s *Save) Draw(p grid.Pane, f screen.Frame) {
 	in.Text(1, 1, theme.Dim, "file  ")
 	input := s.input
 	input.SetWidth(max(in.W()-9, 1))
+	input.SetCursor(input.Position()) // so that it scrolls to the cursor at this width
 	in.Text(7, 1, theme.Strong, ansi.Strip(input.View()))
 	at := 7
 	if c := input.Cursor(); c != nil {

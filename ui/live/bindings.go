@@ -234,7 +234,11 @@ func (m *Model) chooseEngine() tea.Cmd {
 }
 
 func (m *Model) openNote() tea.Cmd {
-	return open(overlay.NewNote("mark this moment", "what is happening?", func(note string) tea.Cmd {
+	title := "mark this moment"
+	if m.cursor.mode != live {
+		title = "mark now, not the moment of the cursor" // the recorder's clock is the only one that a mark can stand on
+	}
+	return open(overlay.NewNote(title, "what is happening?", func(note string) tea.Cmd {
 		return m.act("mark", func(ctx context.Context) (sessions.Reader, error) { return nil, m.actions.Mark(ctx, note) })
 	}))
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pitwall/probes"
+	"pitwall/sessions"
 	"pitwall/ui/internal/staged"
 	"pitwall/ui/screen"
 )
@@ -121,4 +122,39 @@ func TestManyKeysAtOnceAskAgainOnceAndEndWhereTheyShould(t *testing.T) {
 	if !m.snap.at.Equal(m.cursor.at) || m.fetching {
 		t.Errorf("the cursor is at %v, shown is %v", m.cursor.at, m.snap.at)
 	}
+}
+
+func TestWhatBeganBeforeTheChartsReachesIntoThem(t *testing.T) {
+	s := staged.Busy(clock, 1)
+	staged.Scene(s, "incident")
+	m := start(t, s, 160, 45)
+	press(t, m, "[") // a minute: the queue grows since 40 s, and nothing else reaches into it
+	press(t, m, "space")
+	m.window, m.custom = 0, 30*time.Second
+	run(m, m.restart())
+	v := m.viewNow(screen.Frame{Now: clock})
+	marks := v.marks(m.timeline())
+	if len(marks) != 1 || marks[0].column != -1 || marks[0].e.Kind != "engine.queue_growing" || marks[0].to < m.timeline().Columns-6 {
+		t.Errorf("the marks are %+v", marks)
+	}
+}
+
+func TestPlayingAGrowingSessionBecomesLiveAtItsEnd(t *testing.T) {
+	s := staged.Busy(clock, 1)
+	s.InfoNow.Recording, s.InfoNow.PID = sessions.RecordingElsewhere, 4711
+	m := New(Options{Reader: s, Now: clock, Replay: &Replay{At: clock.Add(-5 * time.Second), Speed: 2}})
+	m.Update(screen.Size{W: 160, H: 45})
+	run(m, m.Init())
+	mustShow(t, picture(m, 160, 45), " REPLAY ×2 ", "behind by")
+	pass(m, s, 8)
+	pic := picture(m, 160, 45)
+	mustShow(t, pic, "LIVE 00:16:53")
+	mustNotShow(t, pic, "REPLAY", "behind")
+	press(t, m, "space")
+	press(t, m, "left")
+	mustShow(t, picture(m, 160, 45), "FROZEN", "space play", "end G LIVE")
+	press(t, m, "space")
+	mustShow(t, picture(m, 160, 45), " REPLAY ×2 ")
+	press(t, m, "+")
+	mustShow(t, picture(m, 160, 45), " REPLAY ×5 ")
 }

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"slices"
 	"time"
 
 	"pitwall/ui/grid"
@@ -30,14 +31,16 @@ func (v view) cursorLine(chart grid.Pane, t plot.Timeline) {
 // cursorTime writes the moments of the lines on the time axis, the cursor's with its seconds.
 func (v view) cursorTime(p grid.Pane, x, y int, t plot.Timeline) {
 	for _, l := range v.linesAcross() {
-		c, ok := columnOf(t, l.at)
-		if !ok || l.name == "" {
-			continue
+		if at, ok := labelAt(t, l); ok {
+			p.Text(x+at, y, l.badge, l.name)
 		}
-		text := l.name
-		at := min(max(c-len(text)/2, 0), max(t.Columns-len(text), 0))
-		p.Text(x+at, y, l.badge, text)
 	}
+}
+
+// labelAt is the column in which the name of a line begins.
+func labelAt(t plot.Timeline, l lineAcross) (int, bool) {
+	c, ok := columnOf(t, l.at)
+	return min(max(c-len(l.name)/2, 0), max(t.Columns-len(l.name), 0)), ok
 }
 
 // lineAcross is a moment that all charts show.
@@ -101,6 +104,14 @@ func (v view) drawTicks(p grid.Pane, x, y int, t plot.Timeline, taken []int) {
 		layout = "15:04:05"
 	case every >= 24*time.Hour:
 		layout = "Jan _2"
+	}
+	taken = slices.Clone(taken)
+	for _, l := range v.linesAcross() {
+		if at, ok := labelAt(t, l); ok {
+			for i := -1; i <= len(l.name); i++ {
+				taken = append(taken, at+i)
+			}
+		}
 	}
 	edge := 0
 next:

@@ -6,9 +6,11 @@
 // session never appear. What is drawn is always of one moment, the one that was answered last. Update does no I/O, drawing
 // changes nothing. The screen computes what charts need (columns, buckets) and nothing that a reader can answer.
 //
-//	cursor.go   the moment, and the ways to move it      update.go   messages: ticks, answers
-//	fetch.go    the numbers of a moment                  history.go  the charts of a span
-//	bindings.go what keys do                             view.go     drawing
+//	cursor.go    the moment, and the ways to move it      update.go   messages: ticks, answers
+//	fetch.go     the numbers of a moment                  history.go  the charts of a span
+//	episodes.go  what happened, and n and N               marks.go    two times, and the change between them
+//	bindings.go, timekeys.go, mouse.go  what keys and clicks do
+//	view.go, place.go, line.go          drawing: panels, where the cursor is, its line through the charts
 package live
 
 import (

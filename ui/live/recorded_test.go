@@ -114,7 +114,7 @@ func TestAMomentInAGapSaysThatNothingWasRecorded(t *testing.T) {
 	first, _ := r.Bounds()
 	m := replayed(t, r, first.Add(140*time.Second), 160, 45)
 	pic := picture(m, 160, 45)
-	mustShow(t, pic, "not recorded: gap of 41s")
+	mustShow(t, pic, " NO DATA ", "not recorded: gap of 41s")
 	mustNotShow(t, pic, "running           1")
 	m = replayed(t, r, first.Add(100*time.Second), 160, 45)
 	mustNotShow(t, picture(m, 160, 45), "not recorded")

@@ -222,6 +222,9 @@ func (v view) troubles() []trouble {
 		return nil
 	}
 	var out []trouble
+	if s.gap != "" {
+		out = append(out, trouble{"NO DATA", theme.Notice, s.gap, ""})
+	}
 	in := s.info
 	switch in.Recording {
 	case sessions.RecorderDied:

@@ -68,6 +68,7 @@ func (a *Ask) value() string { return strings.TrimSpace(grid.Clean(a.input.Value
 // drawInput writes a line that is being typed. The cursor is drawn as a cell, so that it looks the same everywhere.
 func drawInput(in grid.Pane, input textinput.Model) {
 	input.SetWidth(max(in.W()-4, 1))
+	input.SetCursor(input.Position()) // so that it scrolls to the cursor at this width
 	ink := theme.Strong
 	if input.Value() == "" {
 		ink = theme.Faint

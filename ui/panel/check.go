@@ -6,6 +6,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -62,7 +63,7 @@ func (r *reader) checkPanel(n *yaml.Node, at string, s *Spec) {
 	if s.Key != "" && (len(s.Key) != 1 || s.Key[0] < '1' || s.Key[0] > '9') {
 		r.fail(where("key"), at+".key", fmt.Sprintf("%q is no digit from 1 to 9", s.Key), "")
 	}
-	if s.given["title"] && strings.TrimSpace(s.Title) == "" {
+	if s.given["title"] && where("title").Kind == yaml.ScalarNode && strings.TrimSpace(s.Title) == "" {
 		r.fail(where("title"), at+".title", "empty", "")
 	}
 	for i, t := range s.Thresholds {
@@ -140,7 +141,7 @@ func (r *reader) checkExpr(s *Spec, q *Query, key string) {
 		n := &yaml.Node{Line: q.line}
 		line, col := position(q.Expr, x.At)
 		if q.block {
-			n.Line = q.line + line
+			n.Line = q.line + line + 1 // the text begins below its key
 		}
 		what := x.What
 		if x.At >= 0 {
@@ -182,6 +183,9 @@ func CheckExpr(expr string) []ExprFault {
 		} else {
 			name = expr[m[4]:m[5]]
 		}
+		if _, err := strconv.Atoi(name); err == nil {
+			continue // a group, of label_replace
+		}
 		to, ok := vars[name]
 		if ok && braces && !slices.Contains([]string{"__rate_interval", "__interval", "__range"}, name) {
 			ok = false
@@ -221,7 +225,11 @@ func CheckExpr(expr string) []ExprFault {
 			return []ExprFault{{At: -1, What: err.Error()}}
 		}
 		// What follows the first is its consequence more often than not.
-		return []ExprFault{{At: back(int(pe[0].PositionRange.Start)), What: pe[0].Err.Error()}}
+		at, what := back(int(pe[0].PositionRange.Start)), pe[0].Err.Error()
+		if strings.HasPrefix(what, "unexpected right parenthesis") && at > 0 && expr[at-1] == ')' {
+			at-- // the lexer is behind it already
+		}
+		return []ExprFault{{At: at, What: what}}
 	}
 	switch t := e.Type(); t {
 	case parser.ValueTypeVector, parser.ValueTypeScalar:

@@ -155,3 +155,41 @@ func TestGolden(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryDrawingStaysInItsBoxAtAnySize(t *testing.T) {
+	list := scenes(t)
+	for _, s := range scenes(t) { // and what is sent where nothing was asked for
+		s.data = panel.Data{}
+		list = append(list, s)
+	}
+	for _, s := range list {
+		for _, w := range []int{0, 1, 2, 5, 7, 12, 21, 33, 60, 161, 500} {
+			for _, h := range []int{0, 1, 2, 3, 4, 7, 20, 60} {
+				out := drawn(s, w, h, false)
+				lines := strings.Split(out, "\n")
+				if len(lines) > max(h, 1) {
+					t.Errorf("%s at %dx%d: %d lines", s.name, w, h, len(lines))
+				}
+				for _, l := range lines {
+					if ansi.StringWidthWc(l) > w {
+						t.Errorf("%s at %dx%d: %q is too wide", s.name, w, h, l)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestWithoutColoursLayersAndLinesAreToldApart(t *testing.T) {
+	var many []panel.Series
+	for i := range 16 {
+		many = append(many, series(wave(100, float64(i+1), 0, 0), "n", string(rune('a'+i))))
+	}
+	s := scene{spec: spec(t, "id: a\ntitle: t\nunit: none\ndraw: stacked\nqueries: [{expr: x}]"), data: panel.Data{Answers: []panel.Answer{answer(many[:4]...)}}}
+	out := drawn(s, 100, 20, false)
+	for _, glyph := range []string{"█ a", "▒ b", "▓ c", "░ d"} {
+		if !strings.Contains(out, glyph) {
+			t.Errorf("no %q in\n%s", glyph, out)
+		}
+	}
+}

@@ -45,14 +45,21 @@ func axisSeconds(v, top float64) string {
 		return figure.Short(v*1e6) + "us"
 	case math.Abs(top) < 1:
 		return figure.Short(v*1000) + "ms"
+	case math.Abs(top) >= 2*86400:
+		return figure.Short(v/86400) + "d"
+	case math.Abs(top) >= 2*3600:
+		return figure.Short(v/3600) + "h"
 	case math.Abs(top) >= 600:
-		return figure.Ago(time.Duration(v * float64(time.Second)))
+		return figure.Short(v/60) + "m"
 	}
 	return figure.Short(v) + "s"
 }
 
-func tick(format func(float64) string) func(v, top float64) string {
-	return func(v, _ float64) string { return strings.ReplaceAll(format(v), " ", "") }
+func ratioTick(v, _ float64) string {
+	if math.Abs(v) >= 10 {
+		return figure.Short(v*100) + "%"
+	}
+	return strings.ReplaceAll(figure.Percent(v), " ", "")
 }
 
 // bytesTick writes a size in at most five cells: 512B, 4.7G.
@@ -84,7 +91,7 @@ func units() []unit {
 		{"ns", scaledSeconds(1e-9), axisScaled(1e-9), []string{"ns"}, nil},
 		{"minutes", scaledSeconds(60), axisScaled(60), []string{"m"}, nil},
 		{"hours", scaledSeconds(3600), axisScaled(3600), []string{"h"}, nil},
-		{"ratio", figure.Percent, tick(figure.Percent), []string{"percentunit"}, nil},
+		{"ratio", figure.Percent, ratioTick, []string{"percentunit"}, nil},
 		{"percent", func(v float64) string { return figure.Percent(v / 100) }, func(v, _ float64) string { return figure.Short(v) + "%" }, []string{"percent", "humidity"}, nil},
 		{"bytes", figure.Bytes, bytesTick(1), []string{"bytes", "decbytes"}, nil},
 		{"KiB", func(v float64) string { return figure.Bytes(v * (1 << 10)) }, bytesTick(1 << 10), []string{"kbytes", "deckbytes"}, nil},
@@ -102,7 +109,7 @@ func units() []unit {
 		{"J", behind(figure.Count, " J"), short, []string{"joule"}, nil},
 		{"°C", behind(whole, " °C"), func(v, _ float64) string { return figure.Short(v) + "°" }, []string{"celsius"}, nil},
 		{"MHz", behind(figure.Whole, " MHz"), short, []string{"mhz"}, nil},
-		{"Hz", func(v float64) string { return hertz(v) }, func(v, _ float64) string { return tick(hertz)(v, 0) }, []string{"hertz", "hz", "rothz"}, nil},
+		{"Hz", func(v float64) string { return hertz(v) }, func(v, _ float64) string { return figure.Short(v) + "Hz" }, []string{"hertz", "hz", "rothz"}, nil},
 		{"time", moment, func(v, _ float64) string { return moment(v) }, []string{"dateTimeAsIso", "dateTimeFromNow", "dateTimeAsIsoNoDateIfToday", "dateTimeAsLocal"}, nil},
 		{"yes/no", func(v float64) string {
 			if v != 0 {
