@@ -57,6 +57,9 @@ func (r *Recorder) tellRefused(p *pull, t int64, refused map[string]int, absent 
 	})
 	absent[fmt.Sprintf("%s{subject=%q}", RefusedMetric, subject)] = fmt.Sprintf("%d series of its last page are %s", n, why)
 	for _, m := range metrics[:min(len(metrics), 20)] {
+		if absent[m] != "" {
+			continue // the source knows more
+		}
 		absent[m] = fmt.Sprintf("%d series of %s are %s", refused[m], p.instance, why)
 	}
 	if p.refusing {

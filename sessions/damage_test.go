@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,59 +18,45 @@ import (
 // damageTicks is how long the session is that the tests below damage: seven blocks, and a journal where it wasn't ended.
 const damageTicks = 800
 
-// whole makes a session's file, ended or left by a recorder that died, once for all tests.
-var whole = struct {
-	sync.Once
-	ended, died []byte
-	err         error
-}{}
-
+// wholeSession gives the bytes of a session of damageTicks, ended, or left by a recorder that died. They are in testdata, so
+// that a damaged byte is the same one every time, and so that a format that can't be read any more is noticed.
 func wholeSession(t testing.TB, ended bool) []byte {
-	whole.Do(func() {
-		for _, end := range []bool{true, false} {
-			src := engine()
-			dir, err := os.MkdirTemp("", "pitwall-whole")
-			if err == nil {
-				defer os.RemoveAll(dir)
-				var r *Recorder
-				if r, err = NewRecorder(Options{Dir: dir, Name: "whole", Sources: func() []probes.Source { return []probes.Source{src} }}); err == nil {
-					for i := range damageTicks {
-						if e := r.Tick(context.Background(), at(i)); e != nil {
-							err = e
-						}
-					}
-					r.Mark("a note") //nolint:errcheck // it has one
-					path := r.path
-					if end {
-						r.Close() //nolint:errcheck // the file says
-						whole.ended, err = os.ReadFile(path)
-					} else {
-						r.Detach() //nolint:errcheck // as above
-						copied := filepath.Join(dir, "copy"+Extension)
-						w, e := openWriter(path)
-						if e == nil {
-							e = w.copyTo(context.Background(), copied)
-							w.db.Close()
-						}
-						if e == nil {
-							whole.died, e = os.ReadFile(copied)
-						}
-						err = e
-					}
-				}
-			}
-			if err != nil {
-				whole.err = err
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", map[bool]string{true: "ended", false: "died"}[ended]+".db"))
+	must(t, err)
+	return b
+}
+
+// TestWriteWholeSessions makes those files anew, for a new format: PITWALL_WRITE_TESTDATA=1.
+func TestWriteWholeSessions(t *testing.T) {
+	if os.Getenv("PITWALL_WRITE_TESTDATA") == "" {
+		for _, ended := range []bool{true, false} {
+			path := filepath.Join(t.TempDir(), "x"+Extension)
+			must(t, os.WriteFile(path, wholeSession(t, ended), 0o600))
+			if there, err := examine(t, path); err != nil || there != damageTicks {
+				t.Errorf("ended %v: %d of %d readings, %v", ended, there, damageTicks, err)
 			}
 		}
-	})
-	if whole.err != nil {
-		t.Fatal(whole.err)
+		return
 	}
-	if ended {
-		return whole.ended
+	for _, end := range []bool{true, false} {
+		src := engine()
+		r := newTestRecorder(t, Options{Dir: t.TempDir(), Name: "whole", Host: "box", Sources: func() []probes.Source { return []probes.Source{src} }})
+		drive(t, r, 0, damageTicks)
+		must(t, r.Mark("a note"))
+		to := filepath.Join("testdata", map[bool]string{true: "ended", false: "died"}[end]+".db")
+		os.Remove(to)
+		if end {
+			must(t, r.Close())
+			must(t, os.Rename(r.path, to))
+			continue
+		}
+		must(t, r.Detach())
+		w, err := openWriter(r.path)
+		must(t, err)
+		must(t, w.copyTo(context.Background(), to))
+		must(t, w.close(true))
 	}
-	return whole.died
 }
 
 // examine opens what may be a session and asks it everything: no number may be another than the one that was recorded, what

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"pitwall/probes"
-	"pitwall/probes/engine"
+	probe "pitwall/probes/engine"
 	"pitwall/probes/sim"
 )
 
@@ -26,7 +26,7 @@ func recordUntilKilled(dir, session, url string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	w, err := engine.Open(engine.Options{URLs: []string{url}, NoExporters: true})
+	w, err := probe.Open(probe.Options{URLs: []string{url}, NoExporters: true})
 	if err != nil {
 		fail(err)
 	}

@@ -37,7 +37,7 @@ type Options struct {
 	KeepBytes int64
 
 	// SeriesPerTarget and SeriesPerSession bound how many different series a source and all of them together may bring, so
-	// that label values that are new at every scrape fill neither memory nor disk; zero means 20,000 and 100,000. What is
+	// that label values that are new at every scrape fill neither memory nor disk; zero means 30,000 and 100,000. What is
 	// beyond is left out and told, and what is there already goes on.
 	SeriesPerTarget, SeriesPerSession int
 	// Alone, if not empty, names what is recorded: a second recorder of the same in Dir is refused with ErrRecording, also
@@ -132,7 +132,7 @@ func newRecorder(o Options) *Recorder {
 		o.Host, _ = os.Hostname()
 	}
 	if o.SeriesPerTarget == 0 {
-		o.SeriesPerTarget = 20_000
+		o.SeriesPerTarget = 30_000
 	}
 	if o.SeriesPerSession == 0 {
 		o.SeriesPerSession = 100_000

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,9 @@ type Model struct {
 	// line tells how much the terminal takes; thrifty is whether it had to be spared the last time the theme was made.
 	line    *line.Meter
 	thrifty bool
+	// leaving is the message to quit or to suspend while the terminal still owes an answer; left that it may go through.
+	leaving tea.Msg
+	left    bool
 
 	// revision counts what could change the picture. View is called after every message, also after those that change
 	// nothing, so the picture is kept for as long as the revision stands.
@@ -124,6 +128,8 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case beat:
 		return m, tea.Batch(m.nextBeat(), m.pass())
 	case tea.ResumeMsg:
+		m.line.Unmute()
+		m.left = false
 		m.at = m.now()
 		m.revision++
 		return m, m.screen.Update(screen.Resumed{Now: m.at})
@@ -143,7 +149,12 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, nil
 	case uv.PrimaryDeviceAttributesEvent:
 		m.line.Answered()
-		return m, nil
+		return m, m.goes()
+	case owing:
+		m.leaving = msg.then
+		return m, tea.Tick(msg.patience, func(time.Time) tea.Msg { return unanswered{} })
+	case unanswered:
+		return m, m.goes()
 	case screen.Mouse:
 		m.opts.Config.Mouse = !m.opts.Config.Mouse
 		text := "mouse off"
@@ -207,6 +218,37 @@ func (m *Model) pass() tea.Cmd {
 		m.restyle() // not back again: that would cost a whole picture
 	}
 	return m.tell(screen.Tick{Now: m.at})
+}
+
+// owing stands for a message that would give the terminal back while it still owes an answer.
+type owing struct {
+	then     tea.Msg
+	patience time.Duration
+}
+
+// unanswered says that the answer was waited for long enough.
+type unanswered struct{}
+
+// hold is Bubble Tea's filter: it holds what gives the terminal back until the terminal owes no answer, because that would
+// be typed into the shell.
+func (m *Model) hold(_ tea.Model, msg tea.Msg) tea.Msg {
+	switch msg.(type) {
+	case tea.QuitMsg, tea.SuspendMsg:
+		if patience := m.line.Mute(); patience > 0 && !m.left {
+			return owing{msg, patience}
+		}
+	}
+	return msg
+}
+
+// goes lets the message go that was held.
+func (m *Model) goes() tea.Cmd {
+	then := m.leaving
+	if then == nil {
+		return nil
+	}
+	m.leaving, m.left = nil, true
+	return func() tea.Msg { return then }
 }
 
 // tell gives a message to the screen and to the boxes that listen.
@@ -335,11 +377,22 @@ func (m *Model) toast(p grid.Pane) {
 	}
 }
 
-// hint writes the topmost box's keys on the last line.
+// hint writes the topmost box's keys on the last line. Where there is no room for all the last one stays, which leads back.
 func (m *Model) hint(p grid.Pane, b screen.Overlay) {
 	p.Line(0, m.h-1, m.w, theme.Plain, ' ')
+	list := slices.Clone(b.Hint())
+	width := func() int {
+		n := 2
+		for _, h := range list {
+			n += grid.Width(h[0]) + grid.Width(h[1]) + 3
+		}
+		return n
+	}
+	for n := len(list); n > 1 && width() > m.w+1; n-- {
+		list = slices.Delete(list, n-2, n-1)
+	}
 	x := 2
-	for _, h := range b.Hint() {
+	for _, h := range list {
 		x = p.Text(x, m.h-1, theme.Key, h[0])
 		x = p.Text(x, m.h-1, theme.Dim, " "+h[1]) + 2
 	}

@@ -43,7 +43,7 @@ func Run(ctx context.Context, o Options) error {
 		opts = append(opts, tea.WithColorProfile(colorprofile.ASCII))
 	}
 	m.line = line.New(m.env.answers(), line.Baud(os.Stdout.Fd()), nil)
-	opts = append(opts, tea.WithOutput(line.File{File: os.Stdout, Meter: m.line}))
+	opts = append(opts, tea.WithFilter(m.hold), tea.WithOutput(line.File{File: os.Stdout, Meter: m.line}))
 	m.restyle()
 	_, err := tea.NewProgram(m, opts...).Run()
 	switch {

@@ -98,7 +98,7 @@ type slowTerminal struct {
 	text bytes.Buffer
 }
 
-func newSlowTerminal(t *testing.T, w, h uint16, rate int) *slowTerminal {
+func newSlowTerminal(t *testing.T, w, h uint16, rate int, delay time.Duration) *slowTerminal {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -115,7 +115,7 @@ func newSlowTerminal(t *testing.T, w, h uint16, rate int) *slowTerminal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer slave.Close()
+	t.Cleanup(func() { slave.Close() })
 	if err := unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: h, Col: w}); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func newSlowTerminal(t *testing.T, w, h uint16, rate int) *slowTerminal {
 	if err := x.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go x.take(rate)
+	go x.take(rate, delay)
 	t.Cleanup(func() {
 		_ = x.cmd.Process.Kill() // it has ended, unless the test failed
 		_ = x.cmd.Wait()
@@ -140,7 +140,7 @@ func newSlowTerminal(t *testing.T, w, h uint16, rate int) *slowTerminal {
 }
 
 // take reads in slices of 20 ms as many bytes as the line carries in them.
-func (x *slowTerminal) take(rate int) {
+func (x *slowTerminal) take(rate int, delay time.Duration) {
 	const slice = 20 * time.Millisecond
 	b := make([]byte, max(rate/50, 1))
 	for next := time.Now(); ; next = next.Add(slice) {
@@ -155,7 +155,7 @@ func (x *slowTerminal) take(rate int) {
 		asked = strings.Count(x.text.String(), "\x1b[c") - asked
 		x.mu.Unlock()
 		for range asked {
-			_, _ = x.master.WriteString("\x1b[?62;22c") // fails when the test is over
+			time.AfterFunc(delay, func() { _, _ = x.master.WriteString("\x1b[?62;22c") }) // fails when the test is over
 		}
 		if err != nil {
 			return
@@ -193,7 +193,7 @@ func (x *slowTerminal) press(keys string) {
 // answered soon, and what is on its way never grows.
 func TestALineOf9600BaudStaysUsable(t *testing.T) {
 	t.Parallel()
-	x := newSlowTerminal(t, 80, 24, 960)
+	x := newSlowTerminal(t, 80, 24, 960, 0)
 	x.until("the first picture", 30*time.Second, func(s string) bool { return strings.Contains(s, "pitwall") })
 	x.until("that it draws less to be said", 60*time.Second, func(s string) bool { return strings.Contains(s, "slow line") })
 	// The colours change once, to the cheaper ones; after that the line is mostly free.
@@ -250,7 +250,7 @@ func (x *slowTerminal) quiet(d time.Duration) {
 // TestAFastTerminalIsDrawnOnEverySecond is the other side: where nothing holds it up nothing changes.
 func TestAFastTerminalIsDrawnOnEverySecond(t *testing.T) {
 	t.Parallel()
-	x := newSlowTerminal(t, 160, 45, 50_000_000)
+	x := newSlowTerminal(t, 160, 45, 50_000_000, 0)
 	x.until("the first picture", 20*time.Second, func(s string) bool { return strings.Contains(s, "REC") })
 	from := strings.Count(x.all(), "\x1b[c")
 	x.until("pictures to be acknowledged", 20*time.Second, func(s string) bool { return strings.Count(s, "\x1b[c") >= from+4 })
@@ -260,5 +260,23 @@ func TestAFastTerminalIsDrawnOnEverySecond(t *testing.T) {
 	x.press("q")
 	if err := x.cmd.Wait(); err != nil {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+// TestNoAnswerIsTypedIntoTheShell quits and suspends while the terminal, far away, still owes an answer: one that came
+// after the terminal was given back would stand in the shell's line.
+func TestNoAnswerIsTypedIntoTheShell(t *testing.T) {
+	t.Parallel()
+	for range 3 { // at different moments between two questions
+		x := newSlowTerminal(t, 100, 30, 50_000_000, 150*time.Millisecond)
+		x.until("a question", 20*time.Second, func(s string) bool { return strings.Count(s, "\x1b[c") >= 2 })
+		x.press("q")
+		if err := x.cmd.Wait(); err != nil {
+			t.Errorf("it ended with %v", err)
+		}
+		time.Sleep(400 * time.Millisecond) // longer than an answer that is on its way takes
+		if s := x.all(); strings.Contains(s, "62;22c") {
+			t.Errorf("the shell gets %q", s[strings.Index(s, "62;22c")-5:])
+		}
 	}
 }

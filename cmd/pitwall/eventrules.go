@@ -95,4 +95,3 @@ func (p *program) rules(c *config.Config) ([]events.Rule, error) {
 	}
 	return events.Join(all, own), nil
 }
-

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"pitwall/cmd/config"
 	"pitwall/probes"
 	"pitwall/sessions"
 	"pitwall/sessions/events"
@@ -172,4 +170,3 @@ func (f eventsFlags) filter(last time.Time) (events.Filter, error) {
 	}
 	return out, nil
 }
-

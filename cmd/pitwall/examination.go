@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -282,20 +283,26 @@ func (p *program) examineEngines(c *config.Config, s snapshot) []finding {
 }
 
 // absences tells what an engine lacks, a line a reason: an engine of another kind may lack half of what the screens ask for.
+// Where series of a metric were left out because they were too many, the metric is not gone.
 func absences(reasons map[string]string) []finding {
-	names := map[string][]string{}
+	names := map[[2]string][]string{}
 	for name, why := range reasons {
-		names[why] = append(names[why], name)
+		how := "not there"
+		if strings.Contains(why, "series dropped") {
+			how = "not there in full"
+		}
+		names[[2]string{why, how}] = append(names[[2]string{why, how}], name)
 	}
 	var out []finding
-	for _, why := range slices.Sorted(maps.Keys(names)) {
-		slices.Sort(names[why])
+	for key, list := range names {
+		slices.Sort(list)
 		verb := "is"
-		if len(names[why]) > 1 {
+		if len(list) > 1 {
 			verb = "are"
 		}
-		out = append(out, finding{"engine", note, fmt.Sprintf("%s %s not there", strings.Join(names[why], ", "), verb), why, ""})
+		out = append(out, finding{"engine", note, fmt.Sprintf("%s %s %s", strings.Join(list, ", "), verb, key[1]), key[0], ""})
 	}
+	slices.SortFunc(out, func(a, b finding) int { return cmp.Or(cmp.Compare(a.Why, b.Why), cmp.Compare(a.What, b.What)) })
 	return out
 }
 

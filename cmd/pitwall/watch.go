@@ -47,7 +47,7 @@ func (p *program) machine(c *config.Config) *host.Collector {
 // watchSimulated opens the same probes on a simulation.
 func (p *program) watchSimulated(c *config.Config, s *sim.Server) (*watched, error) {
 	machine := p.machine(c)
-	w, err := p.assemble(c, machine, gpu.New(s.GPU(), gpu.Options{Hostname: hostname(), Process: machine.Process}), true)
+	w, err := p.assemble(c, machine, gpu.New(s.GPU(), gpu.Options{Hostname: hostname(), Process: s.Process}), true)
 	if err == nil {
 		w.fixed[0] = s.OnHost(w.fixed[0]) // the machine's source is the first
 	}

@@ -69,7 +69,7 @@ func withoutUser(s string) string {
 		return s
 	}
 	scheme := ""
-	if i := strings.Index(s, "://"); i >= 0 && i < at {
+	if i := strings.Index(s, "://"); i >= 0 && i < at && !strings.ContainsAny(s[:i], "@:/") {
 		scheme = s[:i+3]
 	}
 	return scheme + "…@" + s[at+1:]

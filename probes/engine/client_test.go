@@ -135,7 +135,10 @@ func FuzzAddress(f *testing.F) {
 		in := strings.Replace(s, "@", ":"+secret+"@", 1)
 		p, err := parsePlace(in)
 		before, _, ok := strings.Cut(in, "@")
-		_, behind, _ := strings.Cut(before, "://")
+		behind := before
+		if _, after, has := strings.Cut(before, "://"); has {
+			behind = after
+		}
 		if !ok || strings.ContainsAny(behind, "/?#") {
 			return // the @ is in the path: what stands before it is no password
 		}

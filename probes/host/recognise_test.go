@@ -42,6 +42,36 @@ func TestRecognise(t *testing.T) {
 	}
 }
 
+func TestEachDialectsServerIsRecognised(t *testing.T) {
+	for _, c := range []struct {
+		name, kind string
+		argv       []string
+		port       int
+	}{
+		{"llama.cpp", "llamacpp", []string{"./llama-server", "-m", "model.gguf", "--port", "18080", "-np", "4"}, 18080},
+		{"llama.cpp on its default port", "llamacpp", []string{"/usr/bin/llama-server", "-m", "model.gguf"}, 8080},
+		{"llama.cpp's other programs serve nothing", "", []string{"llama-cli", "-m", "model.gguf"}, 0},
+		{"SGLang", "sglang", []string{"python3", "-m", "sglang.launch_server", "--model-path", "m", "--port=30001"}, 30001},
+		{"SGLang's command", "sglang", []string{"/opt/bin/python", "/opt/bin/sglang", "serve", "m"}, 30000},
+		{"TGI", "tgi", []string{"text-generation-launcher", "--model-id", "m", "--port", "80"}, 80},
+		{"TensorRT-LLM", "trtllm", []string{"/opt/bin/python3", "/opt/bin/trtllm-serve", "m"}, 8000},
+		{"a bare -- is no flag", "llamacpp", []string{"llama-server", "--", "x"}, 8080},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := recognise("x", c.argv)
+			if s.kind != c.kind {
+				t.Fatalf("it is taken for %q", s.kind)
+			}
+			if s.by == nil {
+				return
+			}
+			if port, _ := s.by.willListen(c.argv); port != c.port || s.role != RoleAPIServer {
+				t.Errorf("role %s, port %d", s.role, port)
+			}
+		})
+	}
+}
+
 func TestSecretsAreCut(t *testing.T) {
 	got := withoutSecrets([]string{"vllm", "serve", "--api-key", "k1", "k2", "--tokenizer", "t", "--hf-token=h", "--api_key=k3",
 		"--max-num-queued-tokens", "9", "--ssl-keyfile", "f", "--otlp-traces-endpoint", "grpc://me:pw@host:4317"})

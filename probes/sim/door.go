@@ -34,7 +34,8 @@ func (s *Server) serve(ctx context.Context, l net.Listener) {
 	var all sync.WaitGroup
 	s.open(l, &all)
 	all.Go(func() { s.driver.run(ctx, s.tell) })
-	all.Go(func() { s.keepDoor(ctx, &all) })
+	kept := make(chan struct{})
+	all.Go(func() { defer close(kept); s.keepDoor(ctx, &all) })
 	go func() {
 		select {
 		case <-ctx.Done():
@@ -42,6 +43,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener) {
 		case <-s.stopped:
 		}
 		cancel()
+		<-kept // it may have been about to open the door again
 		s.shut()
 		all.Wait()
 		close(s.ended)

@@ -1,50 +1,10 @@
 package sim
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
 )
-
-// Config is the size of an engine. Zero fields take the values of Llama-3-8B in bf16 on an A100-SXM4-80GB with vLLM's
-// defaults for that card.
-type Config struct {
-	// MaxModelLen is the most tokens that a sequence may have; 8192.
-	MaxModelLen int
-	// MaxNumSeqs is how many sequences run at once; 256.
-	MaxNumSeqs int
-	// MaxNumBatchedTokens is how many tokens a step may compute; 2048.
-	MaxNumBatchedTokens int
-	// Blocks is the number of KV blocks, the reserved one included; 28193, which is what 0.9 of the card's memory leaves
-	// (451,088 tokens). BlockSize is how many tokens a block holds; DefaultBlockSize.
-	Blocks, BlockSize int
-	// NoPrefixCache turns the prefix cache off.
-	NoPrefixCache bool
-	// Steps is how long steps take; nil for the embedded figures (StepTimesYAML).
-	Steps *StepTimes
-	// Traffic, if set, is asked for the requests that arrive by themselves.
-	Traffic *Traffic
-	// Trace is how many happenings are remembered; none if 0.
-	Trace int
-}
-
-func (c Config) withDefaults() Config {
-	def := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	def(&c.MaxModelLen, 8192)
-	def(&c.MaxNumSeqs, 256)
-	def(&c.MaxNumBatchedTokens, 2048)
-	def(&c.Blocks, 28193)
-	def(&c.BlockSize, DefaultBlockSize)
-	if c.Steps == nil {
-		c.Steps = defaultStepTimes()
-	}
-	return c
-}
 
 // Engine is a continuous-batching scheduler with a paged KV cache, after vLLM's V1 scheduler: first come first served,
 // prompts computed in chunks beside the decoding sequences, prefix cache by whole blocks, preemption by recompute. It is a
@@ -259,60 +219,6 @@ func (e *Engine) schedule() bool {
 	}
 	e.left = max(1, time.Duration(float64(full)*slow))
 	return true
-}
-
-// arrived gives the next request that has come by a time, nil when there is none.
-func (e *Engine) arrived(by time.Duration) *Request {
-	var first *source
-	for _, s := range e.sources {
-		if s.next != nil && s.next.arrived <= by && (first == nil || s.next.arrived < first.next.arrived) {
-			first = s
-		}
-	}
-	if first == nil {
-		return nil
-	}
-	return first.take(e.demand)
-}
-
-// arrivals moves what has come by now into the queue, in the order of arrival.
-func (e *Engine) arrivals() {
-	for r := e.arrived(e.now); r != nil; r = e.arrived(e.now) {
-		e.number(r)
-		if e.refuses(Error5xx, r.number) != nil {
-			e.tally.refused++
-			e.note(r.arrived, wasRefused, r, r.Prompt)
-			continue
-		}
-		for _, k := range []Kind{ErrorInStream, CutStream} {
-			if f := e.refuses(k, r.number); f != nil {
-				r.HangUp = max(1, min(f.After, r.Output))
-			}
-		}
-		e.inbox = append(e.inbox, r)
-	}
-	if len(e.inbox) == 0 {
-		return
-	}
-	slices.SortStableFunc(e.inbox, func(a, b *Request) int { return cmp.Compare(a.arrived, b.arrived) })
-	for _, r := range e.inbox {
-		r.queued = e.now
-		e.note(e.now, wasQueued, r, r.Prompt)
-	}
-	e.waiting = append(e.waiting, e.inbox...)
-	clear(e.inbox)
-	e.inbox = e.inbox[:0]
-}
-
-// demand is what share of the KV cache the running and the waiting ask for, above 1 where it cannot hold them all.
-func (e *Engine) demand() float64 {
-	blocks := e.pool.usable() - e.pool.free
-	for _, q := range [][]*Request{e.waiting, e.inbox} {
-		for _, r := range q {
-			blocks += blocksFor(r.length(), e.cfg.BlockSize)
-		}
-	}
-	return float64(blocks) / float64(e.pool.usable())
 }
 
 func (e *Engine) dropAborted() {

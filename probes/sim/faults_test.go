@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,15 +174,4 @@ func FuzzParseStepTimes(f *testing.F) {
 			t.Errorf("a step takes %v with %+v", d, m)
 		}
 	})
-}
-
-// kinds are those of some lines of truth.
-func kinds(lines []Truth, phase string) []Kind {
-	var out []Kind
-	for _, l := range lines {
-		if l.Phase == phase && !slices.Contains(out, l.Fault) {
-			out = append(out, l.Fault)
-		}
-	}
-	return out
 }

@@ -87,7 +87,7 @@ func (s *Server) spoil(g *generation, r *http.Request) error {
 func ordered(status int) *refusal {
 	r := engineGone()
 	if status != http.StatusInternalServerError {
-		r.Type, r.Code = strings.ReplaceAll(http.StatusText(status), " ", ""), status
+		r.Type, r.Code = http.StatusText(status), status
 		r.Message = "This error was ordered: " + http.StatusText(status) + "."
 	}
 	return r

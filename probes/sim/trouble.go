@@ -156,7 +156,9 @@ func (e *Engine) ended(f *Fault) {
 // slower changes the time of steps, and of what is left of the one that is under way.
 func (e *Engine) slower(factor float64) {
 	e.slow *= factor
-	e.left = time.Duration(float64(e.left) * factor)
+	if e.left > 0 { // 0 would mean that no step is under way
+		e.left = max(1, time.Duration(float64(e.left)*factor))
+	}
 }
 
 // leak books what has leaked until a time.

@@ -46,6 +46,7 @@ type Meter struct {
 	slow     time.Duration
 	quick    int // beats in a row that would have allowed a shorter period
 	total    int64
+	muted    bool
 }
 
 // New makes a meter. asks says whether the terminal may be asked questions; now is the clock, nil for time.Now. baud is
@@ -73,7 +74,7 @@ func (m *Meter) Wrote(n int, took time.Duration) string {
 	if took > 300*time.Millisecond && n > 0 {
 		m.learn(float64(n) / took.Seconds())
 	}
-	if !m.asks || !m.asked.IsZero() || m.written < askAfter && m.answered {
+	if !m.asks || m.muted || !m.asked.IsZero() || m.written < askAfter && m.answered {
 		return ""
 	}
 	m.pending, m.written, m.asked = m.written, 0, m.now()
@@ -99,6 +100,25 @@ func (m *Meter) Answered() {
 	} else if m.pending >= askAfter && m.rate > 0 {
 		m.learn(float64(m.pending) / max(d, 20*time.Millisecond).Seconds())
 	}
+}
+
+// Mute stops the questions, because the terminal is about to be given back: an answer that came later would be typed into
+// the shell. It gives how long the answer to the last one may still take, 0 if none is waited for.
+func (m *Meter) Mute() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.muted = true
+	if m.asked.IsZero() || !m.answered && m.now().Sub(m.asked) > time.Second {
+		return 0
+	}
+	return min(max(4*m.round, 100*time.Millisecond)+m.now().Sub(m.asked), 2*time.Second)
+}
+
+// Unmute allows questions again: the terminal is the program's.
+func (m *Meter) Unmute() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.muted, m.asked = false, time.Time{}
 }
 
 // learn takes a measurement of the line's speed, in bytes a second.

@@ -161,7 +161,15 @@ func (v view) drawForm(p panel, box grid.Pane, g geometry) {
 }
 
 func (v view) formHeading(p panel, w int) string {
-	return form.Heading(p.form, w, v.m.windowName(), v.m.comparing())
+	return form.Heading(p.form, w, v.maxOver(), v.m.comparing())
+}
+
+// maxOver is what stands behind "max": the window, or nothing while it counts only up to the cursor.
+func (v view) maxOver() string {
+	if v.m.cursor.mode != live {
+		return ""
+	}
+	return v.m.windowName()
 }
 
 // formRows gives a panel's numbers as rows.
@@ -232,7 +240,7 @@ func (v view) formText(p panel, d form.Data, w int) []func(grid.Pane) {
 		}
 	}
 	blank := func() { out = append(out, func(grid.Pane) {}) }
-	list, h := form.Legend(p.form, d, w, v.m.windowName(), v.m.comparing())
+	list, h := form.Legend(p.form, d, w, v.maxOver(), v.m.comparing())
 	for y := range h {
 		out = append(out, func(p grid.Pane) { p.Copy(list, y) })
 	}

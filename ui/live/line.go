@@ -19,11 +19,14 @@ func (v view) cursorLine(chart grid.Pane, t plot.Timeline) {
 		for y := range chart.H() {
 			// What is under the line keeps its colour as the background, so that the level can still be read.
 			r, ink := chart.At(c, y)
-			if r == '█' || r == '▓' || r == '▒' {
+			switch {
+			case r == '█' || r == '▓' || r == '▒':
 				chart.Rune(c, y, l.ink.On(ink), l.glyph)
-				continue
+			case ink.Back() != 0: // another line is here
+				chart.Rune(c, y, l.ink.On(ink.Back()), l.glyph)
+			default:
+				chart.Rune(c, y, l.ink, l.glyph)
 			}
-			chart.Rune(c, y, l.ink, l.glyph)
 		}
 	}
 }

@@ -446,7 +446,7 @@ func TestAStateThatTheRecordingFoundHasNoLengthOfItsOwn(t *testing.T) {
 func TestAnEngineElsewhereOnThisHostIsNamed(t *testing.T) {
 	s := staged.Busy(clock, 0)
 	staged.Scene(s, "noengine")
-	mustShow(t, picture(start(t, s, 160, 45), 160, 45), "A vLLM of this host listens on 127.0.0.1:8000:", "pitwall --engine http://127.0.0.1:8000")
+	mustShow(t, picture(start(t, s, 160, 45), 160, 45), "An engine of this host listens on 127.0.0.1:8000:", "pitwall --engine http://127.0.0.1:8000")
 }
 
 func TestSameEngine(t *testing.T) {

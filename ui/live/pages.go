@@ -92,8 +92,13 @@ func (m *Model) pageKeys(nothing func() string) []keys.Binding {
 		}
 		return nothing()
 	}
+	// Where one is must stand there, unless it is where one begins.
+	pageRank, zoomRank := 2, 0
+	if m.onPage > 0 || m.plan(m.w, m.h).Left > 0 {
+		pageRank, zoomRank = 0, 1
+	}
 	list := []keys.Binding{
-		{Keys: []string{"p"}, Show: "p P", Short: "page " + m.pageName(), Rank: 1, Help: "next page of panels; P is the one before", Group: "panels", Disabled: one,
+		{Keys: []string{"p"}, Show: "p P", Short: "page " + m.pageName(), Rank: pageRank, Help: "next page of panels; P is the one before", Group: "panels", Disabled: one,
 			Run: func(string) tea.Cmd { return m.turn(1) }},
 		{Keys: []string{"P"}, Help: "the page before", Group: "panels", Disabled: one, Run: func(string) tea.Cmd { return m.turn(-1) }},
 	}
@@ -111,16 +116,21 @@ func (m *Model) pageKeys(nothing func() string) []keys.Binding {
 	if len(digits) > 1 {
 		show += "-" + digits[len(digits)-1]
 	}
-	zoom := keys.Binding{Keys: digits, Show: show, Short: "zoom", Help: "fill the screen with a panel: every number, formula and expression", Group: "panels", Disabled: nothing,
+	zoom := keys.Binding{Keys: digits, Show: show, Short: "zoom", Rank: zoomRank, Help: "fill the screen with a panel: every number, formula and expression", Group: "panels", Disabled: nothing,
 		Run: func(k string) tea.Cmd {
 			return m.setZoom(slices.IndexFunc(m.panels, func(p panel) bool { return p.key == k }))
 		}}
 	return append([]keys.Binding{zoom}, list...)
 }
 
-// pageName is the page as the last line shows it: its place among the others and its name.
+// pageName is the page as the last line shows it: its place among the others, its name, and how many of its panels there is
+// room for if there isn't for all.
 func (m *Model) pageName() string {
-	return strings.TrimSpace(itoa(m.onPage+1) + "/" + itoa(len(m.pages)) + " " + m.pages[m.onPage].Name)
+	name := strings.TrimSpace(itoa(m.onPage+1) + "/" + itoa(len(m.pages)) + " " + m.pages[m.onPage].Name)
+	if left := m.plan(m.w, m.h).Left; left > 0 {
+		name += " (" + itoa(len(m.panels)-left) + " of " + itoa(len(m.panels)) + ")"
+	}
+	return name
 }
 
 // plan is the layout of the page that is shown.

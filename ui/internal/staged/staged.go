@@ -74,11 +74,32 @@ func (s *Session) Query(_ context.Context, expr string, at time.Time, sc session
 	if s.Err != nil {
 		return sessions.Result{}, s.Err
 	}
+	if back, ok := strings.CutPrefix(expr, "up["); ok {
+		return sessions.Result{Value: s.ticks(strings.TrimSuffix(back, "]"), at), Expr: expr}, nil
+	}
 	asked := expr
 	if sc.Sel != "" {
 		asked += "{" + sc.Sel + "}" // what an expansion would leave of the scope
 	}
 	return sessions.Result{Value: s.eval(expr, at), Expr: asked, Window: s.WindowOfRate}, nil
+}
+
+// ticks gives the samples of a source that was read every second, of the time back before at.
+func (s *Session) ticks(back string, at time.Time) promql.Matrix {
+	d, err := time.ParseDuration(back)
+	if err != nil {
+		return nil
+	}
+	up := promql.Series{Metric: labels.FromStrings("__name__", "up", "job", "node")}
+	for t := at.Add(-d).Truncate(time.Second).Add(time.Second); !t.After(at); t = t.Add(time.Second) {
+		if !t.Before(s.Start) && !t.After(s.Now) {
+			up.Floats = append(up.Floats, promql.FPoint{T: t.UnixMilli(), F: 1})
+		}
+	}
+	if len(up.Floats) == 0 {
+		return nil
+	}
+	return promql.Matrix{up}
 }
 
 // QueryRange implements sessions.Reader.
