@@ -139,20 +139,20 @@ func soakRead(t *testing.T, path string, hours float64, table *soakTable) {
 	table.row("size of a day", fmt.Sprintf("%.0f MB", day), fmt.Sprintf("%.0f MB", soakPerDay), day <= soakPerDay || !long)
 	table.row("opening it", open.Round(time.Millisecond).String(), soakOpen.String(), open <= soakOpen)
 	step := max(time.Second, last.Sub(first)/300).Truncate(time.Second)
-	for name, expr := range map[string]string{
-		"tokens/s": `sum(rate(vllm:generation_tokens_total[$w]))`,
-		"queue":    `sum(vllm:num_requests_waiting)`,
-		"TTFT p99": `histogram_quantile(0.99, sum by (le) (rate(vllm:time_to_first_token_seconds_bucket[$w])))`,
-		"power":    `sum(DCGM_FI_DEV_POWER_USAGE)`,
+	for _, panel := range [][2]string{
+		{"tokens/s", `sum(rate(vllm:generation_tokens_total[$w]))`},
+		{"queue", `sum(vllm:num_requests_waiting)`},
+		{"TTFT p99", `histogram_quantile(0.99, sum by (le) (rate(vllm:time_to_first_token_seconds_bucket[$w])))`},
+		{"power", `sum(DCGM_FI_DEV_POWER_USAGE)`},
 	} {
 		took := best(t, 3, func() error {
-			res, err := r.QueryRange(t.Context(), expr, first, last, step, sessions.Scope{})
+			res, err := r.QueryRange(t.Context(), panel[1], first, last, step, sessions.Scope{})
 			if err == nil && len(res.Matrix()) != 1 {
 				err = fmt.Errorf("%d series", len(res.Matrix()))
 			}
 			return err
 		})
-		table.row("a panel over all of it: "+name, took.Round(time.Millisecond).String(), soakPanel.String(), took <= soakPanel)
+		table.row("a panel over all of it: "+panel[0], took.Round(time.Millisecond).String(), soakPanel.String(), took <= soakPanel)
 	}
 	soakScrubbing(t, r, table)
 }

@@ -28,7 +28,8 @@ type Access struct {
 	APIKey string
 	// CAFile is a PEM file of certificates that are trusted beside the system's.
 	CAFile string
-	// Timeout limits one request; zero means 5 s. Under load a vLLM has been seen to take 2 s for its metrics.
+	// Timeout limits one request; zero means 5 s, and up to 12 s for a page while none comes. Under load a vLLM has been
+	// seen to take 2 s for its metrics.
 	Timeout time.Duration
 }
 
@@ -135,7 +136,7 @@ func newClient(p place, a Access) (*client, error) {
 	}
 	tr := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: c.timeout}).DialContext,
+		DialContext:            (&net.Dialer{Timeout: min(c.timeout, patience)}).DialContext,
 		MaxIdleConnsPerHost:    1,
 		MaxConnsPerHost:        1,
 		IdleConnTimeout:        idle,

@@ -152,7 +152,9 @@ func (c *client) words(f *failure, err error) string {
 func (f *failure) lateWords() string {
 	waited := f.patience
 	if f.asked >= time.Millisecond && f.asked < waited { // whoever asked gave less time
-		waited = f.asked.Round(time.Millisecond)
+		if waited = f.asked.Round(time.Millisecond); waited > time.Second {
+			waited = waited.Round(100 * time.Millisecond)
+		}
 	}
 	switch {
 	case f.first > 0:

@@ -372,15 +372,21 @@ func (w *watcher) lapsed(rule *watchedRule, subject string, c *condition, t time
 	case t.Before(w.grace):
 		return nil
 	}
+	// What has died does not come back in a moment: its symptoms are over with it, and those of its next life are new events.
+	explained := w.explained(rule, subject)
 	if !c.away {
-		c.away, c.gone = true, latest(c.since.Add(sessions.Tick), c.last.Add(rule.Every-c.lag))
+		lag := c.lag
+		if explained {
+			lag = 0
+		}
+		c.away, c.gone = true, latest(c.since.Add(sessions.Tick), c.last.Add(rule.Every-lag))
 		c.active += c.gone.Sub(c.since)
 	}
 	gone := t.Sub(c.last)
-	if gone >= rule.Keep {
+	if gone >= rule.Keep || explained {
 		delete(rule.open, subject)
 	}
-	if c.over || gone < min(rule.Keep, tellAway) {
+	if c.over || gone < min(rule.Keep, tellAway) && !explained {
 		return nil
 	}
 	c.over = true

@@ -68,6 +68,13 @@ func ask(ctx context.Context, r request, all []panel) *snapshot {
 	if len(s.engines) > 0 {
 		s.engine = max(slices.IndexFunc(s.engines, func(e engine) bool { return e.instance == r.engine }), 0)
 	}
+	for _, p := range all {
+		for _, q := range p.queries {
+			if q.broken != "" {
+				s.errs[q.id] = q.broken
+			}
+		}
+	}
 	asked := queriesFor(all, r.zoom, r.detail)
 	for _, q := range asked {
 		if sc, ok := s.scopeOf(q); ok && q.name == "" {

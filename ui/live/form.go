@@ -72,7 +72,10 @@ func (v view) formData(p panel, t plot.Timeline) form.Data {
 }
 
 func (v view) formAnswer(q query, t plot.Timeline) form.Answer {
-	a := form.Answer{Err: shortError(q, cmp.Or(v.s.errs[q.id], v.m.pastErrs[q.id])), Reason: cmp.Or(v.s.whyQuery(q.id), v.s.missing[q.id])}
+	a := form.Answer{Err: shortError(q, cmp.Or(v.s.errs[q.id], v.m.pastErrs[q.id])), Reason: v.s.missing[q.id]}
+	if a.Err == "" {
+		a.Reason = cmp.Or(v.s.whyQuery(q.id), a.Reason)
+	}
 	at := map[string]int{}
 	add := func(ls labels.Labels) *form.Series {
 		key := fullKey(ls)

@@ -30,16 +30,19 @@ func (m *Model) usePages(want string) {
 	}
 	giveKeys(m.panels)
 	for _, id := range standard() {
-		if slices.ContainsFunc(m.panels, func(p panel) bool { return p.id == id && !p.queries[0].full }) {
+		if slices.ContainsFunc(m.panels, func(p panel) bool { return p.id == id && p.goes() }) {
 			continue
 		}
 		s, ok := m.book.Panel(id)
-		if !ok || !s.InGo() {
+		if !ok || !s.InGo() || s.Broken() != "" {
 			s, _ = form.Builtin(id)
 		}
 		m.behind = append(m.behind, fromForm(s))
 	}
 }
+
+// goes tells whether the panel is one of those drawn in Go.
+func (p panel) goes() bool { return p.form.InGo() && p.form.Broken() == "" }
 
 // giveKeys gives each panel the digit that it asks for, and the others those that are left, in their order.
 func giveKeys(list []panel) {
@@ -148,7 +151,7 @@ func (m *Model) isStandard() bool {
 		return false
 	}
 	for i, p := range m.panels {
-		if p.id != want[i] || p.queries[0].full || p.form.Broken() != "" {
+		if p.id != want[i] || !p.goes() {
 			return false
 		}
 	}
@@ -213,8 +216,8 @@ func (m *Model) pagePlan(w, h int) Plan {
 
 // hasAxis tells whether a panel's chart lies on the time axis of its column.
 func hasAxis(p panel) bool {
-	if p.form.InGo() {
+	if p.goes() {
 		return true
 	}
-	return p.form.Charted() && p.form.Drawing() != form.DrawNumber
+	return p.form.Broken() == "" && p.form.Charted() && p.form.Drawing() != form.DrawNumber
 }

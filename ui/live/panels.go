@@ -99,6 +99,9 @@ func inGo(draw string) (p panel, ok bool) {
 // fromForm makes a panel out of its form.
 func fromForm(s form.Spec) panel {
 	p, here := inGo(s.Draw)
+	if s.Broken() != "" {
+		p, here = panel{}, false // its fault stands in its place
+	}
 	p.form, p.id, p.title, p.unit, p.about = s, s.ID, s.Title, s.Unit, s.About
 	p.scope = scopeFrom(s.ScopeOf())
 	if p.unit == "none" {

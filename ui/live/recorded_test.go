@@ -171,6 +171,21 @@ func TestReplayPlaysAndStopsAtTheEnd(t *testing.T) {
 	}
 }
 
+func TestAReplayBeginsWithTheCursorInItsCharts(t *testing.T) {
+	_, r := record(t, 900)
+	first, last := r.Bounds()
+	for name, tc := range map[string]struct{ at, span time.Time }{
+		"at the beginning they begin with it": {first, first.Add(5 * time.Minute)},
+		"in the middle it is in theirs":       {first.Add(450 * time.Second), first.Add(600 * time.Second)},
+		"at the end they end with it":         {last, last},
+	} {
+		m := replayed(t, r, tc.at, 160, 45)
+		if !m.snap.at.Equal(tc.at) || !m.until.Equal(tc.span) {
+			t.Errorf("%s: the cursor is at %v, the charts end at %v; want %v, %v", name, m.snap.at, m.until, tc.at, tc.span)
+		}
+	}
+}
+
 // TestEdgesOfASession walks through sessions that are hardly there.
 func TestEdgesOfASession(t *testing.T) {
 	for _, seconds := range []int{1, 2, 3} {

@@ -181,6 +181,9 @@ func (s *snapshot) whyQuery(id string) string {
 	if s.gap != "" {
 		return s.gap
 	}
+	if e := s.errs[id]; e != "" {
+		return "✗ " + e // of a panel of one's own, most likely
+	}
 	expr := s.exprs[id]
 	best, reason := len(expr), ""
 	for name, r := range s.absent {

@@ -153,10 +153,11 @@ func (m *Model) taken() tea.Cmd {
 		}
 		return nil
 	}
-	if m.cursor.end.IsZero() {
-		m.cursor.end = m.snap.last // it was put there before anything was known of the session
-	}
 	m.cursor.at = within(m.cursor.at, m.snap.first, m.snap.last)
+	if m.cursor.end.IsZero() {
+		// It was put there before anything was known of the session.
+		m.cursor.end = m.cursor.at.Add(m.spanLength() / 2)
+	}
 	m.cursor.end = m.fitEnd(m.cursor.end, m.spanLength())
 	var fill, again tea.Cmd
 	if m.stale || m.history == nil || !m.cursor.end.Equal(m.until) || m.spanLength() != m.length {

@@ -34,7 +34,7 @@ func (v view) drawZoom(p grid.Pane) {
 		v.drawNoEngine(inner)
 		return
 	}
-	if len(spec.queries) > 0 && spec.queries[0].full || spec.form.Broken() != "" {
+	if !spec.goes() {
 		v.zoomForm(inner, spec)
 		return
 	}

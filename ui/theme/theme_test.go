@@ -70,3 +70,27 @@ func TestInksCombine(t *testing.T) {
 		t.Errorf("%q %q", th.Open(i), th.Open(theme.C.Reversed()))
 	}
 }
+
+func TestALookIsWhatTheTerminalShows(t *testing.T) {
+	th := theme.New(theme.Options{Dark: true, Profile: colorprofile.TrueColor})
+	text, ground := th.Ground()
+	if l := th.Look(theme.Plain); l.Back != ground || l.Filled || l.Bold {
+		t.Errorf("plain text: %+v", l)
+	}
+	if l := th.Look(theme.Alarm); !l.Filled || !l.Bold || l.Back != th.Look(theme.Bad).Fore {
+		t.Errorf("an alarm: %+v", l)
+	}
+	if l, r := th.Look(theme.A), th.Look(theme.A.Reversed()); l.Fore != r.Back || l.Back != r.Fore || !r.Filled {
+		t.Errorf("reversed: %+v of %+v", r, l)
+	}
+	if l := th.Look(theme.A.On(theme.B)); l.Back != th.Look(theme.B).Fore || !l.Filled {
+		t.Errorf("on another series: %+v", l)
+	}
+	flat := theme.New(theme.Options{Dark: true, Profile: colorprofile.ASCII})
+	if l := flat.Look(theme.Selected); !l.Filled || l.Fore != ground || l.Back != text {
+		t.Errorf("without colours the chosen row is not inverted: %+v", l)
+	}
+	if l := flat.Look(theme.Dim); l.Fore == text || !l.Faint {
+		t.Errorf("without colours quiet text is as loud as any: %+v", l)
+	}
+}
