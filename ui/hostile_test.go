@@ -97,7 +97,7 @@ func TestNothingFromOutsideReachesTheTerminalAsACommand(t *testing.T) {
 				s.FactsNow[k] = name
 			}
 			s.FactsNow["engine/127.0.0.1:8000/dialect"] = "vllm"
-			s.InfoNow.Name, s.InfoNow.Trouble, s.InfoNow.ID, s.InfoNow.Host, s.InfoNow.Path = name, name, name, name, "/tmp/"+name
+			s.InfoNow.Name, s.InfoNow.Trouble, s.InfoNow.ID, s.InfoNow.Host, s.InfoNow.Path = name, name, name, name, filepath.Join(string(filepath.Separator), name)
 			s.TargetsNow[0].Up, s.TargetsNow[0].Err, s.TargetsNow[0].Instance = false, name, name
 			for _, k := range []string{"DCGM_FI_DEV_GPU_UTIL", "engine:running", "engine:waiting", "up"} {
 				s.AbsentNow[k] = name

@@ -57,6 +57,9 @@ func TestLoad(t *testing.T) {
 		{name: "a size has a unit", file: "keep_size: 2GiB", key: "keep_size", want: "2.0 GiB", from: "file FILE:1"},
 		{name: "NO_COLOR counts with any value", env: env{"NO_COLOR": "yes"}, key: "no_color", want: "true", from: "environment NO_COLOR"},
 		{name: "the own variable is over NO_COLOR", env: env{"NO_COLOR": "1", "PITWALL_NO_COLOR": "false"}, key: "no_color", want: "false", from: "environment PITWALL_NO_COLOR"},
+		{name: "panels may be files", file: "panels: [a.yaml, b.yaml]\n", key: "panels", want: "a.yaml, b.yaml", from: "file FILE:1"},
+		{name: "panels may stand in the file", file: "theme: dark\npanels:\n  hide: [host]\n", key: "panels", want: "(written here)", from: "file FILE:2"},
+		{name: "a file of panels in a flag is over those in the file", file: "panels: {hide: [host]}\n", flags: flags{"panels": {"x.yaml"}}, key: "panels", want: "x.yaml", from: "flag --panels"},
 		{name: "the sessions directory's default is given from outside", key: "sessions_dir", want: "/home/a/sessions", from: "default"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -105,7 +108,7 @@ func TestMistakes(t *testing.T) {
 		{name: "an unknown key is named with its line and the nearest valid one", file: "theme: dark\n\nengin: a:1\n",
 			want: []string{`FILE:3: unknown key "engin" | did you mean "engine"?`}},
 		{name: "a flag's spelling in the file finds the key", file: "no-colour: true\n", want: []string{`FILE:1: unknown key "no-colour" | did you mean "no_color"?`}},
-		{name: "a key like nothing else gets the list", file: "zzzzzzzz: 1\n", want: []string{`FILE:1: unknown key "zzzzzzzz" | known keys: engine, scrape, `}},
+		{name: "a key like nothing else gets the list", file: "zzzzzzzz: 1\n", want: []string{`FILE:1: unknown key "zzzzzzzz" | known keys: engine, dialect, scrape, `}},
 		{name: "an API key in the file is refused and not repeated", file: "api_key: sk-123\n", want: []string{`FILE:1: unknown key "api_key" | a key doesn't belong`}},
 		{name: "all mistakes are named at once", file: "engin: a\nmous: true\n", want: []string{`FILE:1: unknown key "engin"`, `FILE:2: unknown key "mous"`}},
 		{name: "a wrong type is named with its line", file: "theme: dark\nmouse: perhaps\n", want: []string{`FILE:2: mouse: "perhaps" is neither true nor false | mouse wants true or false`}},

@@ -7,6 +7,8 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -18,6 +20,9 @@ func main() { os.Exit(run()) }
 
 // run is the program with its exit code.
 func run() int {
+	// net/http writes through package log about servers that speak out of turn: into the middle of a screen. What matters of
+	// it is in an error besides.
+	log.SetOutput(io.Discard)
 	p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv, exe: os.Executable}
 	// colorprofile takes NO_COLOR=1 but not NO_COLOR=yes; no-color.org asks for any value.
 	if v, _ := p.env("NO_COLOR"); v != "" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,6 +22,12 @@ import (
 func outside(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: outside KIND")
+	}
+	if args[0] == "banner" {
+		at := speaksFirst(ts)
+		ts.Setenv("ENGINE", "http://"+at)
+		ts.Setenv("PITWALL_ENGINE", "http://"+at)
+		return
 	}
 	h, ok := strangers()[args[0]]
 	if !ok {
@@ -39,6 +46,27 @@ func outside(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("ENGINE", srv.URL)
 	ts.Setenv("INSTANCE", instance(srv.URL))
 	ts.Setenv("PITWALL_ENGINE", srv.URL)
+}
+
+// speaksFirst listens as an SSH server does: it says something to whoever comes, before it is asked.
+func speaksFirst(ts *testscript.TestScript) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				_, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n")
+				_, _ = io.Copy(io.Discard, c)
+			}()
+		}
+	}()
+	return l.Addr().String()
 }
 
 // strangers are what outside can start.

@@ -167,7 +167,7 @@ func (p *program) runSim(ctx context.Context, f simFlags) (err error) {
 			return fail(exitUsage, "--listen 127.0.0.1:0 takes a free port", "%w", err)
 		}
 		defer s.Close()
-		fmt.Fprintf(p.stdout, "simulated vLLM %s serving %s at %s\nattach:  pitwall --engine %s\n", sim.Version, s.Model(), s.URL(), s.URL())
+		fmt.Fprintf(p.stdout, "simulated vLLM %s serving %s at %s\nattach:  pitwall --engine %[3]s\nor with its GPUs:  pitwall --engine %[3]s --scrape %[3]s/pitwall/gpu/metrics\n", sim.Version, s.Model(), s.URL())
 	}
 	<-ctx.Done()
 	return nil

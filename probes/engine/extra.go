@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"pitwall/probes"
 )
@@ -95,7 +96,11 @@ func (p *page) Read(ctx context.Context) probes.Reading {
 		r.Err = fmt.Errorf("%s: %s", what, shortened(err.Error(), maxReason))
 		return r
 	}
-	r.Absent = p.pages.reasons()
+	if n := p.pages.lost(); n > 0 {
+		r.Absent = p.pages.reasons()
+		r.Samples = append(r.Samples, probes.Sample{Labels: labels.FromStrings(model.MetricNameLabel, droppedMetric), Value: float64(n)})
+		r.Meta[droppedMetric] = droppedMeta
+	}
 	p.lastOK.Store(&now)
 	return r
 }

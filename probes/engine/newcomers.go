@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/prometheus/common/model"
+
+	"pitwall/probes"
 )
 
 const (
@@ -22,6 +25,13 @@ const (
 	// maxDropped is how many metrics are named of those that have lost series.
 	maxDropped = 20
 )
+
+// droppedMetric is what pitwall says about any source whose series are too many; about an engine always, about another page
+// only then.
+const droppedMetric = "pitwall_scrape_series_dropped"
+
+// droppedMeta is its family.
+var droppedMeta = probes.Meta{Type: model.MetricTypeGauge, Help: "New series of the last page that were left out, because there are too many."}
 
 // allowance is how many new series a source may bring. The zero value is the whole of it.
 type allowance struct {
@@ -74,7 +84,7 @@ func (n *newcomers) next(family string) {
 	*n = newcomers{family: family, room: n.room, at: n.at[:0], raw: n.raw[:0]}
 }
 
-// dropped gives, by metric, why not all of its series are there.
+// reasons gives, by metric, why not all of its series are there.
 func (p *pages) reasons() map[string]string {
 	if len(p.dropped) == 0 {
 		return nil

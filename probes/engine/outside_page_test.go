@@ -305,11 +305,14 @@ func TestAThousandNewSeriesASecondAreBoundedAndSaid(t *testing.T) {
 			seen := map[string]bool{}
 			seconds := 120
 			if keep {
-				seconds = 60 // its page has 60,000 series in the end
+				seconds = 45 // its page has 45,000 series in the end
 			}
 			dropped := 0
 			for i := range seconds {
 				r := s.Read(context.Background())
+				for r.Late != "" { // on a busy machine the page itself takes its time
+					r = s.Read(context.Background())
+				}
 				if r.Err != nil || s.Status().State != Ready {
 					t.Fatalf("after %d s: %+v, %v", i, s.Status(), r.Err)
 				}
@@ -327,8 +330,8 @@ func TestAThousandNewSeriesASecondAreBoundedAndSaid(t *testing.T) {
 						t.Fatalf("reason %q", why)
 					}
 				}
-				if (why != "") != (value(t, r, "pitwall_engine_series_dropped") > 0) {
-					t.Fatalf("%q, and %v dropped", why, value(t, r, "pitwall_engine_series_dropped"))
+				if (why != "") != (value(t, r, "pitwall_scrape_series_dropped") > 0) {
+					t.Fatalf("%q, and %v dropped", why, value(t, r, "pitwall_scrape_series_dropped"))
 				}
 				now = now.Add(time.Second)
 			}
@@ -357,8 +360,8 @@ func TestAPageWithTooManySeriesKeepsWholeMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := p.Read(context.Background())
-	if r.Err != nil || len(r.Samples) != 3 {
-		t.Errorf("%v, %d samples", r.Err, len(r.Samples))
+	if r.Err != nil || len(own(r)) != 3 || value(t, r, "pitwall_scrape_series_dropped") != 30_000 {
+		t.Errorf("%v, %v", r.Err, own(r))
 	}
 	if why := r.Absent["h"]; !strings.HasPrefix(why, "30,000 new series dropped: ") {
 		t.Errorf("absent %q", r.Absent)

@@ -29,9 +29,9 @@ var ownMeta = map[string]probes.Meta{
 	"pitwall_engine_scrape_bytes":                  {Type: model.MetricTypeGauge, Help: "Size of the last page.", Unit: "bytes"},
 	"pitwall_engine_scrape_requests_total":         {Type: model.MetricTypeCounter, Help: "Requests that watching has sent to the engine, of any path."},
 	"pitwall_engine_scrape_duration_seconds_total": {Type: model.MetricTypeCounter, Help: "How long these requests took together: the most that watching can have cost the engine.", Unit: "seconds"},
-	"pitwall_engine_series_dropped":                {Type: model.MetricTypeGauge, Help: "New series of the last page that were left out, because there are too many."},
-	"pitwall_engine_scrapes_ok_total":              {Type: model.MetricTypeCounter, Help: "Pages that were read."},
-	"pitwall_engine_scrapes_failed_total":          {Type: model.MetricTypeCounter, Help: "Pages that could not be read."},
+	droppedMetric:                         droppedMeta,
+	"pitwall_engine_scrapes_ok_total":     {Type: model.MetricTypeCounter, Help: "Pages that were read."},
+	"pitwall_engine_scrapes_failed_total": {Type: model.MetricTypeCounter, Help: "Pages that could not be read."},
 }
 
 func newOwnSeries() ownSeries {
@@ -74,7 +74,7 @@ func (o ownSeries) add(s *Scraper, samples []probes.Sample, meta map[string]prob
 		add("pitwall_engine_scrape_first_byte_seconds", s.last.first.Seconds())
 		add("pitwall_engine_scrape_bytes", float64(s.last.size))
 	}
-	add("pitwall_engine_series_dropped", float64(s.pages.lost()))
+	add(droppedMetric, float64(s.pages.lost()))
 	add("pitwall_engine_scrape_requests_total", float64(s.c.asked.Load()))
 	add("pitwall_engine_scrape_duration_seconds_total", time.Duration(s.c.spent.Load()).Seconds())
 	add("pitwall_engine_scrapes_ok_total", s.ok)

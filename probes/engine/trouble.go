@@ -248,7 +248,13 @@ func (c *client) schemeWords(err error) string {
 	if errors.As(err, &record) {
 		return "what answers does not speak TLS: is it the right port, and does the address begin with http://?"
 	}
-	if _, said, ok := strings.Cut(s, "malformed HTTP response "); ok {
+	if strings.Contains(s, "readLoopPeekFailLocked") { // net/http's words for an answer that was there before the question
+		return "what answers does not speak HTTP (it spoke before it was asked): is it the right port?"
+	}
+	if _, said, ok := strings.Cut(s, "malformed "); ok {
+		if i := strings.IndexByte(said, '"'); i >= 0 { // behind what of it is malformed
+			said = said[i:]
+		}
 		if strings.HasPrefix(said, `"\x15\x03`) { // an alert, the only thing that TLS says to plain text
 			return tlsInstead
 		}

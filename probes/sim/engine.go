@@ -217,7 +217,7 @@ func (e *Engine) schedule() bool {
 			slow *= r.Slow
 		}
 	}
-	e.left = max(1, time.Duration(float64(full)*slow))
+	e.left = max(1, time.Duration(min(float64(full)*slow, float64(longestStep))))
 	return true
 }
 

@@ -82,8 +82,11 @@ func (m *StepTimes) Step(prefillTokens, decodeSeqs, contextTokens int) time.Dura
 	return m.step(m.memoryTime(contextTokens), m.computeTime(prefillTokens+decodeSeqs), decodeSeqs)
 }
 
+// longestStep bounds what figures that are far out, or faults on top of each other, make of a step.
+const longestStep = 24 * time.Hour
+
 func (m *StepTimes) step(memory, compute float64, decodeSeqs int) time.Duration {
-	return time.Duration(max(memory, compute)*float64(time.Second)) + time.Duration(decodeSeqs)*m.PerSequence + m.PerStep
+	return time.Duration(min(max(memory, compute), longestStep.Seconds())*float64(time.Second)) + time.Duration(decodeSeqs)*m.PerSequence + m.PerStep
 }
 
 // memoryTime is how long reading the weights and the cache of so many tokens takes, in seconds.

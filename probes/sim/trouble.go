@@ -157,7 +157,7 @@ func (e *Engine) ended(f *Fault) {
 func (e *Engine) slower(factor float64) {
 	e.slow *= factor
 	if e.left > 0 { // 0 would mean that no step is under way
-		e.left = max(1, time.Duration(float64(e.left)*factor))
+		e.left = max(1, time.Duration(min(float64(e.left)*factor, float64(longestStep))))
 	}
 }
 

@@ -155,7 +155,7 @@ func TestItListsAndFindsWhatNoDialectKnows(t *testing.T) {
 		{"words match the name", "foo queue", []string{"foo_queue_depth"}, []string{"foo_requests_total"}},
 		{"words match the help", "served", []string{"foo_requests_total"}, []string{"foo_queue_depth"}},
 		{"words match the type", "histogram foo", []string{"foo_wait_seconds_count"}, []string{"foo_queue_depth"}},
-		{"label=value picks series", "code=500", []string{"foo_requests_total", "1 of 2 series", "1 series of 1 names"}, []string{"foo_queue_depth"}},
+		{"label=value picks series", "code=500", []string{"foo_requests_total", "1 of 2 series: code=500", "1 series of 1 names", "1.0/s"}, []string{"foo_queue_depth"}},
 		{"a word with a minus must not be there", "foo -total -seconds -temp", []string{"foo_queue_depth"}, []string{"foo_requests_total", "foo_wait"}},
 		{"what is nowhere leaves nothing, and says so", "nosuchthing", []string{"no series has all of these words"}, []string{"foo_queue_depth"}},
 	} {
@@ -187,7 +187,7 @@ func TestItSaysWhatItCharts(t *testing.T) {
 	}{
 		{"a gauge as it is", "queue_depth", []string{"enter", "enter"}, []string{"as it is", `expr foo_queue_depth{instance="127.0.0.1:9000",job="other"}`, "min 0  max 16", "-30s", "now"}},
 		{"a counter by its rate, with the window", "requests_total", []string{"enter", "space"}, []string{"a counter: its rate a second over 10s", "rate(foo_requests_total[10s])", "now 5.0/s", "code=500"}},
-		{"one series of several", "code=500", []string{"enter", "enter", "j", "enter"}, []string{`rate(foo_requests_total{code="500",instance="127.0.0.1:9000",job="other"}[10s])`, "now 1.0/s"}},
+		{"one series of several", "code=500", []string{"enter", "enter"}, []string{`rate(foo_requests_total{code="500",instance="127.0.0.1:9000",job="other"}[10s])`, "now 1.0/s"}},
 		{"a histogram by its buckets", "wait_seconds_bucket", []string{"enter", "space"}, []string{"a histogram: which share", "sum by (le) (rate(foo_wait_seconds_bucket[10s]))", "≤100ms", "≤10s", "more", "▒"}},
 		{"a gauge below zero", "foo_temp", []string{"enter", "enter"}, []string{"min -4  max 0", "-4"}},
 	} {

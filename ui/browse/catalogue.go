@@ -162,13 +162,13 @@ type row struct {
 	found []*entry
 }
 
-// only gives the series that a row stands for, if it is a single one.
+// only gives the series that a row stands for, if it is a single one: that is what the filter leaves of a family, too.
 func (r row) only() *entry {
 	switch {
 	case r.e != nil:
 		return r.e
-	case len(r.f.series) == 1:
-		return r.f.series[0]
+	case len(r.found) == 1:
+		return r.found[0]
 	}
 	return nil
 }

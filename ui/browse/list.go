@@ -73,7 +73,7 @@ func (b *Browser) Draw(p grid.Pane, f screen.Frame) {
 			in.Text(h.x+2, listHead-1, theme.Faint, h.name)
 		}
 	}
-	in.Right(c.now+nowW+2, listHead-1, theme.Faint, "now")
+	in.Right(c.now+nowW+2, listHead-1, theme.Faint, map[bool]string{true: "now", false: "value"}[live])
 	for y, r := range b.visible() {
 		line := in.Sub(0, listHead+y, in.W(), 1)
 		b.drawRow(line, r, c)
@@ -124,7 +124,7 @@ func (b *Browser) drawFilter(in grid.Pane) {
 type place struct{ name, nameW, typ, labels, labelsW, spark, now int }
 
 const (
-	nowW  = 10
+	nowW  = 12
 	markW = 4
 	typeW = 10
 )
@@ -159,7 +159,7 @@ func (b *Browser) drawRow(line grid.Pane, r row, c place) {
 		line.Text(4, 0, theme.Dim, grid.Cut(short(r.e.text), max(c.labels+c.labelsW, c.nameW)-3))
 	default:
 		sign := ' '
-		if len(r.f.series) > 1 {
+		if len(r.found) > 1 {
 			sign = '▸'
 			if b.open[r.f.name] {
 				sign = '▼'
@@ -173,6 +173,8 @@ func (b *Browser) drawRow(line grid.Pane, r row, c place) {
 		if c.labels > 0 {
 			text := ""
 			switch e := r.only(); {
+			case e != nil && len(r.f.series) > 1:
+				text = fmt.Sprintf("1 of %d series: %s", len(r.f.series), short(e.text))
 			case e != nil:
 				text = short(e.text)
 			case len(r.found) < len(r.f.series):

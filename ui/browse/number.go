@@ -27,5 +27,5 @@ func stamp(v float64) string {
 	if !(v > 1e8 && v < 1e11) {
 		return number(v)
 	}
-	return time.Unix(int64(v), 0).Format("Jan 2 15:04:05")
+	return time.Unix(int64(v), 0).Format("Jan 2 15:04")
 }

@@ -158,3 +158,20 @@ func TestPlayingAGrowingSessionBecomesLiveAtItsEnd(t *testing.T) {
 	press(t, m, "+")
 	mustShow(t, picture(m, 160, 45), " REPLAY ×5 ")
 }
+
+func TestWhatHadBegunButWasSeenLaterStandsAtItsBeginning(t *testing.T) {
+	s := staged.Busy(clock, 1)
+	stalled := clock.Add(-100 * time.Second)
+	s.EventsAll = append(s.EventsAll, probes.Event{Time: stalled.Add(12 * time.Second), Kind: probes.KindEngineState, Subject: "engine/127.0.0.1:8000", Severity: probes.Critical, Title: "stalled",
+		Attrs: map[string]string{"state": "stalled", "from": "ready", "reason": "no token counter moved for 12s", "since": stalled.Format(time.RFC3339Nano)}})
+	m := start(t, s, 160, 45)
+	run(m, m.jump(stalled.Add(-time.Second)))
+	mustNotShow(t, picture(m, 160, 45), "no token counter moved")
+	press(t, m, "n")
+	if !m.snap.at.Equal(stalled) {
+		t.Fatalf("n goes to %v, want %v", m.snap.at, stalled)
+	}
+	mustShow(t, picture(m, 160, 45), "stalled: no token counter moved for 12s · had begun, seen later", "READY")
+	run(m, m.jump(stalled.Add(20*time.Second)))
+	mustShow(t, picture(m, 160, 45), "stalled: no token counter moved for 12s · ongoing, 20s")
+}

@@ -52,12 +52,13 @@ func (m *Model) refold(fresh bool) {
 		if !fresh && m.folded.IsZero() {
 			return
 		}
-		m.episodes, m.folded = m.happened, time.Time{}
+		m.episodes, m.folded, m.later = m.happened, time.Time{}, nil
 		at = m.known
 	case !fresh && m.folded.Equal(at):
 		return
 	default:
 		m.episodes, m.folded = events.Fold(m.events, time.Time{}, at, at), at
+		m.addLater(at)
 	}
 	m.reasons = make(map[string]string)
 	for _, e := range m.events {
@@ -67,7 +68,33 @@ func (m *Model) refold(fresh bool) {
 	}
 }
 
-// marksOf gives the moments that n and N go to: where something began, the gravest of those at one moment.
+// addLater adds what had begun at a moment but was seen only after it: a stall is told when it has lasted a while. n leads to
+// its beginning, so it has to stand there; nothing is said of how it went on.
+func (m *Model) addLater(at time.Time) {
+	type beginning struct {
+		subject string
+		start   time.Time
+	}
+	known := make(map[beginning]bool, len(m.episodes))
+	for _, e := range m.episodes {
+		known[beginning{e.Subject, e.Start}] = true
+	}
+	m.later = make(map[chosenEpisode]bool)
+	for _, e := range m.happened {
+		if e.Start.After(at) || known[beginning{e.Subject, e.Start}] {
+			continue
+		}
+		e.Count, e.Active = 1, 0
+		if !e.Moment {
+			e.End = time.Time{}
+		}
+		m.later[chosenOf(e)] = true
+		m.episodes = append(m.episodes, e)
+	}
+	slices.SortStableFunc(m.episodes, func(a, b events.Episode) int { return a.Start.Compare(b.Start) })
+}
+
+// stops gives the moments that n and N go to: where something began, the gravest of those at one moment.
 func (m *Model) stops() []events.Episode {
 	var out []events.Episode
 	for _, e := range m.happened {

@@ -173,6 +173,8 @@ func (v view) drawEvents(p grid.Pane) {
 func (v view) eventTail(e events.Episode) string {
 	tail := ""
 	switch {
+	case v.m.later[chosenOf(e)]:
+		return "had begun, seen later"
 	case e.Ongoing() && v.found(e):
 		tail = "so when the recording began"
 		if strings.Contains(e.Cause, tail) {

@@ -122,6 +122,8 @@ type Model struct {
 	// episodes are the events as they were known at the moment that is shown, happened as they are known now.
 	episodes, happened []events.Episode
 	folded             time.Time // the moment of episodes
+	// later are those of episodes that had begun at the moment but were seen only after it.
+	later map[chosenEpisode]bool
 
 	gpu int // row of snap.gpus
 	// marks are the times that were marked to be compared, at most two; totals is by how much counters rose between them.

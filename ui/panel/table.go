@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"pitwall/ui/figure"
@@ -28,7 +29,7 @@ func drawTable(s Spec, d Data, r Room) {
 		for _, row := range rows {
 			all = append(all, Series{Labels: row.labels})
 		}
-		names = slices.DeleteFunc(differing(all), func(n string) bool { return n == labels.MetricName })
+		names = slices.DeleteFunc(differing(all), func(n string) bool { return n == model.MetricNameLabel })
 	}
 	// A column that is empty in every row takes room for nothing.
 	names = slices.DeleteFunc(slices.Clone(names), func(n string) bool {
@@ -104,7 +105,7 @@ func tableRows(s Spec, d Data) (rows []tableRow, heads []string) {
 		}
 		heads = append(heads, head)
 		for _, x := range d.Answers[i].Series {
-			ls := x.Labels.DropMetricName()
+			ls := labels.NewBuilder(x.Labels).Del(model.MetricNameLabel).Labels()
 			key := ls.String()
 			at, ok := byLabels[key]
 			if !ok {

@@ -90,12 +90,12 @@ func TestAddWritesThePanelIntoTheUsersFile(t *testing.T) {
 		}
 	})
 	t.Run("a link's target is written", func(t *testing.T) {
-		b, path := added(t, "# here\n")
+		_, path := added(t, "# here\n")
 		link := filepath.Join(t.TempDir(), "link.yaml")
 		if err := os.Symlink(path, link); err != nil {
 			t.Fatal(err)
 		}
-		b, _ = panel.NewBook(link)
+		b, _ := panel.NewBook(link)
 		if err := b.Add("own", one); err != nil {
 			t.Fatal(err)
 		}
