@@ -115,11 +115,13 @@ func killOnce(t *testing.T, rng *rand.Rand, dir, session, url string, worst *ato
 	time.AfterFunc(time.Duration(rng.IntN(3000))*time.Millisecond, func() { cmd.Process.Kill() }) //nolint:errcheck // Wait tells
 	rest, _ := io.ReadAll(lines)
 	cmd.Wait() //nolint:errcheck // "signal: killed" is the point
-	var acknowledged int64
+	var acknowledged, begun int64
 	all := strings.Split(string(rest), "\n")
 	for _, line := range all[:len(all)-1] { // the last one is cut
 		if ms, err := strconv.ParseInt(line, 10, 64); err == nil {
-			acknowledged = ms
+			if acknowledged = ms; begun == 0 {
+				begun = ms
+			}
 		}
 	}
 	s, err := Open(path)
@@ -133,6 +135,9 @@ func killOnce(t *testing.T, rng *rand.Rand, dir, session, url string, worst *ato
 	}
 	if acknowledged != 0 {
 		lost := acknowledged - msOf(last)
+		if last.IsZero() { // it was killed before anything of it was stored
+			lost = acknowledged - begun + Tick.Milliseconds()
+		}
 		for old := worst.Load(); lost > old && !worst.CompareAndSwap(old, lost); old = worst.Load() {
 		}
 		if lost > 2000 {
