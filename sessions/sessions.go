@@ -16,7 +16,12 @@
 //	view.go      memory and file as one storage.Queryable
 //	head.go      the newest chunks, in memory
 //	ledger.go    facts, reasons and events with their times
-//	file.go      the SQLite file: schema and writing; archive.go: reading
+//	file.go      the SQLite file: schema and writing; archive.go, load.go: reading
+//	clock.go     time that only goes forward; stepped clocks and suspended machines are told
+//	damage.go    what of a file can't be read, and the gap that it leaves; check.go: looking for it
+//	rescue.go    a file that is removed, replaced or damaged under its recorder
+//	bound.go     how much one source may bring
+//	filesystem.go where a session may be kept
 //	journal.go   a tick as a journal row; block.go: finished chunks as a row
 package sessions
 
