@@ -215,14 +215,14 @@ func (m *Model) chooseGPU() tea.Cmd {
 func (m *Model) chooseEngine() tea.Cmd {
 	var items []overlay.Item
 	for _, e := range m.snap.engines {
-		st := stateOf(e.state)
+		st := m.condition(e)
 		since := ""
-		if !e.since.IsZero() {
-			since = "for " + figure.Span(m.shown().Sub(e.since))
+		if !st.since.IsZero() {
+			since = "for " + figure.Span(m.shown().Sub(st.since))
 		}
 		note := join(strings.TrimSpace(st.word+" "+since), engineTitle(e), e.model)
 		if st.bad {
-			note = join(note, m.reasons["engine/"+e.instance])
+			note = join(note, st.reason)
 		}
 		items = append(items, overlay.Item{Name: e.instance, Note: note, Ink: st.ink, Sign: st.sign})
 	}

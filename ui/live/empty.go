@@ -99,6 +99,19 @@ func (v view) drawNoEngine(p grid.Pane) {
 		}
 		gap()
 		add(theme.Dim, "Growing RSS and a busy core mean that it loads; a minute or more is usual for a large model. Its panels open by themselves.")
+	} else if c := v.m.condition(e); ok && c.dead {
+		add(theme.Bad, string(c.sign)+" "+e.instance+" is dead for "+figure.Span(v.now.Sub(c.since))+", since "+v.clock(c.since))
+		add(theme.Plain, c.reason)
+		gap()
+		if v.m.growing() {
+			add(theme.Plain, "It is looked for every two seconds, and its panels open when it answers.")
+			gap()
+		}
+		for _, other := range v.elsewhere(e.instance) {
+			add(theme.Info, "An engine of this host listens on "+other+":")
+			cmd("pitwall --engine http://" + other)
+		}
+		add(theme.Dim, "What it did until then: w shows more time, n and N go from event to event.")
 	} else {
 		add(theme.Warn, string(stateOf("no_engine").sign)+" no engine found")
 		tried := v.m.tried
@@ -120,8 +133,10 @@ func (v view) drawNoEngine(p grid.Pane) {
 			add(theme.Dim, label+t)
 		}
 		gap()
-		add(theme.Plain, "It is looked for every two seconds, and its panels open when it answers.")
-		gap()
+		if v.m.growing() {
+			add(theme.Plain, "It is looked for every two seconds, and its panels open when it answers.")
+			gap()
+		}
 		for _, other := range v.elsewhere(e.instance) {
 			add(theme.Info, "An engine of this host listens on "+other+":")
 			cmd("pitwall --engine http://" + other)

@@ -60,6 +60,7 @@ func (m *Model) refold(fresh bool) {
 		m.episodes, m.folded = events.Fold(m.events, time.Time{}, at, at), at
 		m.addLater(at)
 	}
+	m.deaths = deathsOf(m.episodes, m.later)
 	m.reasons = make(map[string]string)
 	for _, e := range m.events {
 		if e.Kind == probes.KindEngineState && !e.Time.After(at) {

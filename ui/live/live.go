@@ -119,6 +119,7 @@ type Model struct {
 	events  []probes.Event    // all of the session's, up to known
 	known   time.Time         // events after it were not asked for yet
 	reasons map[string]string // engine subject: reason of its last state event up to the moment
+	deaths  map[string]events.Episode // engine subject: its death, while it is dead at the moment
 	// episodes are the events as they were known at the moment that is shown, happened as they are known now.
 	episodes, happened []events.Episode
 	folded             time.Time // the moment of episodes
@@ -177,7 +178,7 @@ func (m *Model) Title() string {
 	if !ok {
 		return "pitwall"
 	}
-	return "pitwall " + stateOf(e.state).word + " " + e.instance
+	return "pitwall " + m.condition(e).word + " " + e.instance
 }
 
 // ask puts the questions about the cursor's moment unless the last ones are still out: then their answer asks again.

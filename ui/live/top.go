@@ -73,7 +73,7 @@ func (v view) drawTop(p grid.Pane) {
 		left = append(left, part{0, []span{{" SIMULATED ", theme.Notice}}})
 	}
 	if e, ok := s.chosen(); ok {
-		st := stateOf(e.state)
+		st := v.m.condition(e)
 		name := engineTitle(e)
 		state := part{0, []span{{string(st.sign) + " " + st.word, st.ink}}}
 		if st.badge != st.ink {
@@ -82,8 +82,8 @@ func (v view) drawTop(p grid.Pane) {
 		started, err := time.Parse(time.RFC3339, s.fact("started"))
 		// What was so when the recording began has been so for longer: the engine's own start says more.
 		found := err == nil && e.state == "ready" && e.since.Sub(s.first) <= 3*time.Second
-		if !e.since.IsZero() && !found {
-			state.texts = append(state.texts, span{" " + figure.Span(v.now.Sub(e.since)), theme.Dim})
+		if !st.since.IsZero() && !found {
+			state.texts = append(state.texts, span{" " + figure.Span(v.now.Sub(st.since)), theme.Dim})
 		}
 		left = append(left, state)
 		if found {
@@ -240,14 +240,14 @@ func (v view) troubles() []trouble {
 		out = append(out, trouble{"NO ANSWER", theme.Alarm, "the recording has not answered for " + figure.Span(d) + "; what is shown is of " + s.at.Local().Format("15:04:05"), ""})
 	}
 	if e, ok := s.chosen(); ok {
-		st := stateOf(e.state)
-		reason := v.m.reasons["engine/"+e.instance]
+		st := v.m.condition(e)
+		reason := st.reason
 		switch {
-		case e.state == "stalled", e.state == "no_answer", e.state == "restarted", e.state == "no_engine" && v.m.hasHistory():
+		case st.dead, e.state == "stalled", e.state == "no_answer", e.state == "restarted", e.state == "no_engine" && v.m.hasHistory():
 			if reason == "" {
 				reason = "since " + e.since.Local().Format("15:04:05")
 			}
-			if l := s.fact("last_error"); l != "" && e.state != "restarted" {
+			if l := s.fact("last_error"); l != "" && e.state != "restarted" && !strings.Contains(reason, l) {
 				reason += " · log: " + l
 			}
 			out = append(out, trouble{st.word, st.badge, reason, ""})

@@ -23,7 +23,7 @@ func (m *Model) Update(msg tea.Msg) tea.Cmd {
 		return m.restart()
 	case screen.Recording:
 		m.reader, m.snap, m.history = msg.Reader, nil, nil
-		m.events, m.known, m.episodes, m.happened = nil, time.Time{}, nil, nil
+		m.events, m.known, m.episodes, m.happened, m.deaths = nil, time.Time{}, nil, nil, nil
 		return m.restart()
 	case answer:
 		return m.take(msg)
