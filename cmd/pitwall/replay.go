@@ -127,10 +127,10 @@ func (p *program) replayScreen(c *config.Config, r sessions.Reader, f replayFlag
 		Tried:  []string{"the session has none"},
 	}
 	if o.Window == 0 {
-		// Five minutes of charts with one minute in them are mostly empty.
-		if o.Window = 5 * time.Minute; last.Sub(first) < 150*time.Second {
-			o.Window = time.Minute
-		}
+		o.Window = min(last.Sub(first), 5*time.Minute) // the shortest that holds the session, at most this
+	}
+	if o.Window <= 0 {
+		o.Window = time.Minute // of a session with one tick, or none yet
 	}
 	if f.engine != "" {
 		o.Engine = instance(f.engine)

@@ -134,9 +134,13 @@ func soakRead(t *testing.T, path string, hours float64, table *soakTable) {
 	perSample := float64(st.Size()) / samples
 	day := float64(st.Size()) / 1e6 * 24 / hours
 	// What a session has once (names, labels, help, the first block) weighs on a short one.
+	perSampleBudget, perDayBudget := fmt.Sprintf("%.1f", soakPerSample), fmt.Sprintf("%.0f MB", soakPerDay)
 	long := hours >= 1
-	table.row("bytes per sample on disk", fmt.Sprintf("%.2f (%.1f million samples)", perSample, samples/1e6), fmt.Sprintf("%.1f", soakPerSample), perSample <= soakPerSample || !long)
-	table.row("size of a day", fmt.Sprintf("%.0f MB", day), fmt.Sprintf("%.0f MB", soakPerDay), day <= soakPerDay || !long)
+	if !long {
+		perSampleBudget, perDayBudget = "", ""
+	}
+	table.row("bytes per sample on disk", fmt.Sprintf("%.2f (%.1f million samples)", perSample, samples/1e6), perSampleBudget, perSample <= soakPerSample || !long)
+	table.row("size of a day", fmt.Sprintf("%.0f MB", day), perDayBudget, day <= soakPerDay || !long)
 	table.row("opening it", open.Round(time.Millisecond).String(), soakOpen.String(), open <= soakOpen)
 	step := max(time.Second, last.Sub(first)/300).Truncate(time.Second)
 	for _, panel := range [][2]string{

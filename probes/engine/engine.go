@@ -54,7 +54,8 @@ type Scraper struct {
 	server func() (srv Server, ok bool, unseen string)
 	alive  func(pid int) bool
 	clock  func() time.Time
-	root   string // of the file system, for logs
+	root   string        // of the file system, for logs
+	hold   time.Duration // how long a Read waits for a page: waitInRead, but for tests on a busy machine
 
 	status atomic.Pointer[Status]
 	every  atomic.Int64
@@ -110,7 +111,7 @@ func newScraper(p place, d *dialect.Dialect, a Access, server func() (Server, bo
 	}
 	s := &Scraper{
 		d: d, c: c, subject: "engine/" + p.instance, port: portOf(p), local: onThisHost(p), server: server,
-		alive: processAlive, clock: time.Now, root: "/", path: d.Paths.Metrics, tracker: newTracker(d),
+		alive: processAlive, clock: time.Now, root: "/", hold: waitInRead, path: d.Paths.Metrics, tracker: newTracker(d),
 		facts: map[string]string{}, was: map[string]string{}, unknown: map[string]string{}, own: newOwnSeries(),
 	}
 	s.status.Store(&Status{})

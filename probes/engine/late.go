@@ -24,7 +24,7 @@ type asking struct {
 // page asks for the page. late is whether it is still awaited: asking again would only put the question behind those that
 // wait already. While it is awaited nothing else is asked of the server.
 func (s *Scraper) page(ctx context.Context, path string) (a answer, late bool, err error) {
-	if s.c.patience <= waitInRead {
+	if s.c.patience <= s.hold {
 		a, err = s.c.get(ctx, path, acceptMetrics, maxPage)
 		return a, false, err
 	}
@@ -39,7 +39,7 @@ func (s *Scraper) page(ctx context.Context, path string) (a answer, late bool, e
 			q.a, q.err = s.c.get(own, path, acceptMetrics, maxPage)
 		}()
 	}
-	patience := time.NewTimer(waitInRead)
+	patience := time.NewTimer(s.hold)
 	defer patience.Stop()
 	select {
 	case <-q.done:

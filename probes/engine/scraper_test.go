@@ -76,6 +76,7 @@ func scraper(t *testing.T, url string, a Access) *Scraper {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.hold = 30 * time.Second // a busy machine is no late page
 	t.Cleanup(s.Close)
 	return s
 }

@@ -3,6 +3,7 @@ package live
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -12,36 +13,42 @@ import (
 	"pitwall/ui/screen"
 )
 
-// eventsBack is how far back the events are asked for again: one may be stamped a little before the tick that brings it.
-const eventsBack = 10 * time.Second
+// eventsBack is how far back the events are asked for again: a rule tells that something is over when it has been away for a
+// while, and stamps that with the moment when it was. A rule of one's own may tell it later still, so once every allAgain
+// they are all asked for.
+const (
+	eventsBack = 2 * time.Minute
+	allAgain   = time.Minute
+)
 
 // maxEvents bounds what is kept of the events; the reader has them all.
 const maxEvents = 50_000
 
-// keepEvents adds the events that are new, up to the tick last, and folds them into episodes where that changes anything.
-func (m *Model) keepEvents(list []probes.Event, last time.Time) {
-	from := m.known.Add(-eventsBack)
-	m.known = last
-	fresh := 0
-	for _, e := range list {
-		old := false
-		for i := len(m.events) - 1; i >= 0 && m.events[i].Time.After(from) && !old; i-- {
-			k := m.events[i]
-			old = k.Time.Equal(e.Time) && k.Kind == e.Kind && k.Subject == e.Subject && k.Title == e.Title
-		}
-		if !old {
-			m.events = append(m.events, e)
-			fresh++
-		}
+// eventsFrom is the moment after which the events are to be asked for.
+func (m *Model) eventsFrom() time.Time {
+	if m.known.IsZero() || m.now.Sub(m.readAll) >= allAgain {
+		m.readAll = m.now
+		return time.Time{}
 	}
-	if fresh > 0 {
-		slices.SortStableFunc(m.events, func(a, b probes.Event) int { return a.Time.Compare(b.Time) })
-		if len(m.events) > maxEvents {
-			m.events = slices.Clone(m.events[len(m.events)-maxEvents:])
-		}
+	return m.known.Add(-eventsBack)
+}
+
+// keepEvents takes the events after from, up to the tick last, and folds all into episodes where that changes anything.
+func (m *Model) keepEvents(list []probes.Event, from, last time.Time) {
+	m.known = last
+	i := sort.Search(len(m.events), func(i int) bool { return m.events[i].Time.After(from) })
+	if extra := len(m.events[:i]) + len(list) - maxEvents; extra > 0 {
+		list = list[min(max(extra-i, 0), len(list)):]
+		m.events, i = m.events[min(extra, i):], max(i-extra, 0)
+	}
+	fresh := !slices.EqualFunc(m.events[i:], list, func(a, b probes.Event) bool {
+		return a.Time.Equal(b.Time) && a.Kind == b.Kind && a.Subject == b.Subject && a.Title == b.Title && a.Attrs["phase"] == b.Attrs["phase"]
+	})
+	if fresh {
+		m.events = slices.Concat(m.events[:i], list)
 		m.happened = events.Fold(m.events, time.Time{}, last, last)
 	}
-	m.refold(fresh > 0)
+	m.refold(fresh)
 }
 
 // refold makes the episodes those of the moment that is shown. While live that is what is known now.
@@ -147,11 +154,17 @@ func momentOf(e events.Episode) time.Time {
 	return at
 }
 
+// presses tells whether somebody should look at it as long as it lasts. That an engine came back is worth a look when it
+// does, and not for the days that it then works.
+func presses(e events.Episode) bool {
+	return e.Severity > probes.Note && e.Kind != "engine.restarted" && e.Kind != "engine.ready"
+}
+
 // inOrder sorts episodes for the list: what goes on and needs somebody first, then the newest.
 func inOrder(list []events.Episode) []events.Episode {
 	list = slices.Clone(list)
 	pressing := func(e events.Episode) int {
-		if e.Ongoing() && e.Severity > probes.Note {
+		if e.Ongoing() && presses(e) {
 			return int(e.Severity)
 		}
 		return 0

@@ -46,7 +46,7 @@ func (v view) findMarks(t plot.Timeline) []mark {
 	var out []mark
 	for _, e := range list {
 		c, ok := t.Column(e.Start)
-		if lasts := e.Severity > probes.Note && !e.Moment && e.Start.Before(t.Begin()); lasts && (e.Ongoing() || e.End.After(t.Begin())) {
+		if lasts := presses(e) && !e.Moment && e.Start.Before(t.Begin()); lasts && (e.Ongoing() || e.End.After(t.Begin())) {
 			// It began before the charts do, and reaches into them.
 			_, ink := glyphOf(e)
 			out = append(out, mark{column: -1, to: v.lastColumn(t, e), ink: ink, e: e})
@@ -63,7 +63,7 @@ func (v view) findMarks(t plot.Timeline) []mark {
 	for c, e := range byColumn {
 		g, ink := glyphOf(e)
 		k := mark{column: c, to: c, glyph: g, ink: ink, e: e, line: e.Severity > probes.Note || e.Kind == probes.KindMark || strings.HasPrefix(e.Kind, "engine.") && stateOfKind(e.Kind) && !v.found(e)}
-		if e.Severity > probes.Note && !e.Moment {
+		if presses(e) && !e.Moment {
 			k.to = max(v.lastColumn(t, e), c)
 		}
 		out = append(out, k)
@@ -151,7 +151,7 @@ func (v view) eventsHeading() string {
 // newest gives the last event of the last ten minutes, for screens without the list.
 func (v view) newest() (events.Episode, bool) {
 	for _, e := range inOrder(v.m.episodes) {
-		if !v.found(e) && (v.now.Sub(e.Start) <= 10*time.Minute || e.Ongoing() && e.Severity > probes.Note) {
+		if !v.found(e) && (v.now.Sub(e.Start) <= 10*time.Minute || e.Ongoing() && presses(e)) {
 			return e, true
 		}
 	}
@@ -180,7 +180,7 @@ func (v view) eventTail(e events.Episode) string {
 		if strings.Contains(e.Cause, tail) {
 			tail = ""
 		}
-	case e.Ongoing() && e.Severity > probes.Note:
+	case e.Ongoing() && presses(e):
 		tail = "ongoing, " + figure.Span(v.now.Sub(e.Start))
 	case e.Ongoing():
 		tail = "for " + figure.Span(v.now.Sub(e.Start))
@@ -229,7 +229,7 @@ func (v view) drawEvent(p grid.Pane, e events.Episode) int {
 	x = p.Text(x, 0, text, grid.Cut(e.Text(), max(room, 0)))
 	if tail != "" {
 		tink := theme.Dim
-		if e.Ongoing() && e.Severity > probes.Note {
+		if e.Ongoing() && presses(e) {
 			tink = ink
 		}
 		x = p.Text(x, 0, theme.Faint, " · ")

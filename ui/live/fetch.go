@@ -59,7 +59,7 @@ func ask(ctx context.Context, r request, all []panel) *snapshot {
 		s.at = within(r.at, s.first, s.last)
 	}
 	s.facts, s.absent, s.targets = r.reader.Facts(s.at), r.reader.Absent(s.at), r.reader.Targets(s.at)
-	s.lastEvents = r.reader.Events(r.eventsFrom, s.last)
+	s.lastEvents, s.eventsFrom = r.reader.Events(r.eventsFrom, s.last), r.eventsFrom
 
 	for _, q := range common {
 		instant(ctx, r.reader, s, q, sessions.Scope{})

@@ -90,6 +90,14 @@ func (v view) mostName() string {
 
 // drawTicks writes the ticks of a time axis: how long ago while the screen is live, else times of day.
 func (v view) drawTicks(p grid.Pane, x, y int, t plot.Timeline, taken []int) {
+	taken = slices.Clone(taken)
+	for _, l := range v.linesAcross() {
+		if at, ok := labelAt(t, l); ok {
+			for i := -1; i <= len(l.name); i++ {
+				taken = append(taken, at+i)
+			}
+		}
+	}
 	if v.m.cursor.mode == live {
 		t.Draw(p, x, y, theme.Faint, theme.Border, taken...)
 		return
@@ -107,14 +115,6 @@ func (v view) drawTicks(p grid.Pane, x, y int, t plot.Timeline, taken []int) {
 		layout = "15:04:05"
 	case every >= 24*time.Hour:
 		layout = "Jan _2"
-	}
-	taken = slices.Clone(taken)
-	for _, l := range v.linesAcross() {
-		if at, ok := labelAt(t, l); ok {
-			for i := -1; i <= len(l.name); i++ {
-				taken = append(taken, at+i)
-			}
-		}
 	}
 	edge := 0
 next:

@@ -116,9 +116,10 @@ type Model struct {
 	pastErrs map[string]string
 	custom   time.Duration // a span that is none of windows, 0 if it is one
 
-	events  []probes.Event    // all of the session's, up to known
-	known   time.Time         // events after it were not asked for yet
-	reasons map[string]string // engine subject: reason of its last state event up to the moment
+	events  []probes.Event            // all of the session's, up to known
+	known   time.Time                 // events after it were not asked for yet
+	readAll time.Time                 // when all events were asked for last
+	reasons map[string]string         // engine subject: reason of its last state event up to the moment
 	deaths  map[string]events.Episode // engine subject: its death, while it is dead at the moment
 	// episodes are the events as they were known at the moment that is shown, happened as they are known now.
 	episodes, happened []events.Episode
@@ -189,10 +190,7 @@ func (m *Model) ask() tea.Cmd {
 	m.fetching = true
 	m.asked = m.now
 	r := request{gen: m.gen, reader: m.reader, engine: m.wanted, detail: m.h >= 40, zoom: m.zoomed(), at: m.cursor.at}
-	if !m.known.IsZero() {
-		// An event may be stamped a little before the tick that carries it, so the last seconds are asked again each time.
-		r.eventsFrom = m.known.Add(-eventsBack)
-	}
+	r.eventsFrom = m.eventsFrom()
 	r.length = m.spanLength()
 	return fetch(r, m.questions())
 }

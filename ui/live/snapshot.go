@@ -36,7 +36,8 @@ type snapshot struct {
 	window      time.Duration     // what $w was
 	gpus        []gpu
 	metrics     map[string]promql.Vector // of the answers that hold many names, by name
-	lastEvents  []probes.Event           // those up to the newest tick that were not known yet
+	lastEvents  []probes.Event           // those after eventsFrom, up to the newest tick
+	eventsFrom  time.Time
 }
 
 // engine is one inference server.

@@ -23,7 +23,7 @@ func (m *Model) Update(msg tea.Msg) tea.Cmd {
 		return m.restart()
 	case screen.Recording:
 		m.reader, m.snap, m.history = msg.Reader, nil, nil
-		m.events, m.known, m.episodes, m.happened, m.deaths = nil, time.Time{}, nil, nil, nil
+		m.events, m.known, m.readAll, m.episodes, m.happened, m.deaths = nil, time.Time{}, time.Time{}, nil, nil, nil
 		return m.restart()
 	case answer:
 		return m.take(msg)
@@ -69,6 +69,7 @@ type standing struct {
 	gen         uint64
 	info        sessions.Info
 	first, last time.Time
+	from        time.Time // of events
 	events      []probes.Event
 }
 
@@ -78,9 +79,9 @@ func (m *Model) look() tea.Cmd {
 		return nil
 	}
 	m.looking = true
-	r, gen, from := m.reader, m.gen, m.known.Add(-eventsBack)
+	r, gen, from := m.reader, m.gen, m.eventsFrom()
 	return func() tea.Msg {
-		s := standing{gen: gen, info: r.Info()}
+		s := standing{gen: gen, info: r.Info(), from: from}
 		s.first, s.last = r.Bounds()
 		s.events = r.Events(from, s.last)
 		return s
@@ -95,7 +96,7 @@ func (m *Model) takeStanding(s standing) {
 	now := *m.snap
 	now.info, now.last = s.info, s.last
 	m.snap = &now
-	m.keepEvents(s.events, s.last)
+	m.keepEvents(s.events, s.from, s.last)
 }
 
 // take files an answer, unless something else has been asked for since.
@@ -110,7 +111,7 @@ func (m *Model) take(a answer) tea.Cmd {
 	gone := m.snap != nil && !a.snap.at.IsZero() && a.snap.at.Sub(m.snap.at) > m.every+3*time.Second
 	fresh := m.snap == nil || a.snap.at.After(m.snap.at)
 	m.snap = a.snap
-	m.keepEvents(a.snap.lastEvents, a.snap.last)
+	m.keepEvents(a.snap.lastEvents, a.snap.eventsFrom, a.snap.last)
 	if n := len(m.snap.gpus); m.gpu >= n {
 		m.gpu = max(n-1, 0)
 	}

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"pitwall/ui/grid"
 	"pitwall/ui/plot"
@@ -146,11 +145,11 @@ func drawHeat(s Spec, d Data, r Room) {
 	if r.ASCII {
 		le = "<"
 	}
-	for i, bound := range b.Bounds {
+	for i, label := range boundLabels(s.Unit, le, b.Bounds, axis.W()-1) {
 		for range each {
 			rows = append(rows, b.Shares[i])
 		}
-		axis.Right(axis.W()-1, chart.H()-len(rows), theme.Faint, grid.Cut(boundLabel(s.Unit, le, bound, axis.W()-1), axis.W()-1))
+		axis.Right(axis.W()-1, chart.H()-len(rows), theme.Faint, label)
 	}
 	plot.Heat(chart, rows, theme.C)
 	if r.Over != nil {
@@ -159,17 +158,25 @@ func drawHeat(s Spec, d Data, r Room) {
 	heatNumbers(s, d, r)
 }
 
-// boundLabel writes a bucket's bound in at most w cells where that can be done.
-func boundLabel(unit, le string, bound float64, w int) string {
-	if math.IsInf(bound, 1) {
-		return "more"
+// boundLabels writes the bounds of buckets in at most w cells, all in one style: with le before them if there is room.
+func boundLabels(unit, le string, bounds []float64, w int) []string {
+	write := func(le string) (out []string, fits bool) {
+		fits = true
+		for _, bound := range bounds {
+			label := "more"
+			if !math.IsInf(bound, 1) {
+				label = le + Tick(unit, bound, bound)
+			}
+			fits = fits && grid.Width(label) <= w
+			out = append(out, grid.Cut(label, w))
+		}
+		return out, fits
 	}
-	label := le + Tick(unit, bound, bound)
-	if grid.Width(label) <= w || unit != "s" {
-		return label
+	if out, fits := write(le); fits {
+		return out
 	}
-	// 250ms is longer than .25s.
-	return le + strings.TrimPrefix(strconv.FormatFloat(bound, 'g', 3, 64), "0") + "s"
+	out, _ := write("")
+	return out
 }
 
 // Percentile is a percentile as a histogram knows it.

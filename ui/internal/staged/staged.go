@@ -157,6 +157,7 @@ func (s *Session) Events(from, to time.Time) []probes.Event {
 			out = append(out, e)
 		}
 	}
+	slices.SortStableFunc(out, func(a, b probes.Event) int { return a.Time.Compare(b.Time) })
 	return out
 }
 
