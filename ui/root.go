@@ -159,7 +159,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.opts.Config.Mouse = !m.opts.Config.Mouse
 		text := "mouse off"
 		if m.opts.Config.Mouse {
-			text = "mouse on: click a moment, an event or a title; the wheel zooms time; select text with shift"
+			text = "mouse on: click or drag in a chart, click an event or a title; the wheel zooms time; select text with shift"
 		}
 		m.said, m.saidUntil = screen.Say{Text: text}, m.at.Add(5*time.Second)
 		m.revision++
@@ -186,6 +186,14 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 		m.revision++
 		return m, m.screen.Click(msg.X, msg.Y)
+	case tea.MouseMotionMsg:
+		if d, ok := m.screen.(screen.Dragger); ok && msg.Button == tea.MouseLeft && len(m.boxes) == 0 {
+			if cmd, used := d.Drag(msg.X, msg.Y); used {
+				m.revision++
+				return m, cmd
+			}
+		}
+		return m, nil
 	case tea.MouseWheelMsg:
 		if w, ok := m.screen.(screen.Wheeler); ok && len(m.boxes) == 0 {
 			by := 1
@@ -203,7 +211,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 		m.revision++
 		return m, m.key(k)
-	case tea.EnvMsg, tea.ModeReportMsg, tea.CapabilityMsg, tea.KeyReleaseMsg, tea.MouseReleaseMsg, tea.MouseMotionMsg, tea.FocusMsg, tea.BlurMsg:
+	case tea.EnvMsg, tea.ModeReportMsg, tea.CapabilityMsg, tea.KeyReleaseMsg, tea.MouseReleaseMsg, tea.FocusMsg, tea.BlurMsg:
 		return m, nil
 	}
 	m.revision++

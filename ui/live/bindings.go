@@ -93,7 +93,7 @@ func helpNotes() []string {
 		"≤ 25 ms is the bucket of the server's histogram that a percentile falls in: more is not known.",
 		"Signs on the time axis: ● note  ◆ mark  ▲ warning  ✗ critical.",
 		"Everything has a plain letter or sign: arrows, function keys and the mouse are never needed.",
-		"With the mouse on (--mouse or M): click a moment in a chart, an event, a title to zoom, a key on the last line; the wheel zooms time.",
+		"With the mouse on (--mouse or M): click a moment in a chart or drag the cursor along it, click an event, a title to zoom, a key on the last line; the wheel zooms time.",
 	}
 }
 

@@ -379,7 +379,7 @@ func (v view) drawProcesses(p grid.Pane, list []process) {
 	for _, c := range cols {
 		left -= c.w
 	}
-	p.Text(2, 0, theme.Faint, grid.Cut("process", left-2))
+	p.Text(2, 0, theme.Faint, grid.Cut("process"+v.notCompared(), left-2))
 	x := left
 	for _, c := range cols {
 		p.Right(x+c.w, 0, theme.Faint, c.name)

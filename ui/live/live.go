@@ -141,6 +141,8 @@ type Model struct {
 	zoom   int // panel, -1 none
 	scroll int
 
+	dragging bool // the mouse's button went down in a chart
+
 	busy string // the action that is under way
 }
 

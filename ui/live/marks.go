@@ -102,6 +102,17 @@ func (m *Model) comparing() bool {
 	return len(m.marks) == 2 && m.marks[0].snap != nil && m.marks[1].snap != nil
 }
 
+// notCompared heads a table that stays at the cursor while the panels' numbers show the change between two times.
+func (v view) notCompared() string {
+	switch {
+	case !v.m.comparing():
+		return ""
+	case v.m.cursor.mode == live:
+		return " now, not A and B"
+	}
+	return " at the cursor, not A and B"
+}
+
 // of is the view of another moment, for the numbers of panels.
 func (v view) of(s *snapshot) view {
 	v.s, v.now = s, s.at

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -12,9 +13,10 @@ import (
 // Click handles a click: a moment in a chart puts the cursor there, an event goes to it, a panel's title zooms it, a key on the
 // last line is pressed.
 func (m *Model) Click(x, y int) tea.Cmd {
+	m.dragging = false
 	if y == m.h-1 {
 		for _, it := range footer(m.Keys(), m.w) {
-			if x >= it.x && x < it.x+it.w && it.binding.Reason() == "" && it.binding.Label() != "1-6" {
+			if x >= it.x && x < it.x+it.w && it.binding.Reason() == "" && it.binding.Short != "zoom" {
 				return it.binding.Run(it.binding.Keys[0])
 			}
 		}
@@ -30,7 +32,7 @@ func (m *Model) Click(x, y int) tea.Cmd {
 		return m.jump(e)
 	}
 	if m.zoom < 0 {
-		plan := Layout(m.w, m.h, m.shape())
+		plan := m.plan(m.w, m.h)
 		for _, b := range plan.Boxes {
 			if b.Panel == "events" || b.Panel == "engine" {
 				continue
@@ -45,9 +47,22 @@ func (m *Model) Click(x, y int) tea.Cmd {
 		}
 	}
 	if at, _, ok := m.timeAt(x, y); ok {
+		m.dragging = true
 		return m.jump(at)
 	}
 	return nil
+}
+
+// Drag moves the cursor along with a pointer whose button went down in a chart.
+func (m *Model) Drag(x, y int) (cmd tea.Cmd, used bool) {
+	if !m.dragging || m.snap == nil || m.snap.at.IsZero() {
+		return nil, false
+	}
+	at, _, ok := m.timeAt(x, y)
+	if !ok || at.Equal(m.cursor.at) {
+		return nil, false
+	}
+	return m.jump(at), true
 }
 
 // Wheel zooms time around the pointer where there is a chart, by a quarter a notch; elsewhere it is the keys up and down. by is
@@ -90,14 +105,14 @@ func (m *Model) timeAt(x, y int) (at, middle time.Time, ok bool) {
 		in(v.zoomTimeline(m.w-2), 1+axisW+1)
 		return at, middle, ok
 	}
-	plan := Layout(m.w, m.h, m.shape())
+	plan := m.plan(m.w, m.h)
 	for _, a := range plan.Axes {
 		if y == a.Y && x >= a.X && x < a.X+a.W && in(v.geometryAt(a.W).timeline, a.X+axisW) {
 			return at, middle, ok
 		}
 	}
 	for _, b := range plan.Boxes {
-		if b.Panel == "events" || b.Panel == "engine" || b.Panel == "host" && m.w < wideFrom || x < b.X || x >= b.X+b.W || y < b.Y || y >= b.Y+b.H {
+		if !m.charted(b.Panel) || x < b.X || x >= b.X+b.W || y < b.Y || y >= b.Y+b.H {
 			continue
 		}
 		in(v.geometryAt(b.W).timeline, b.X+axisW)
@@ -106,13 +121,19 @@ func (m *Model) timeAt(x, y int) (at, middle time.Time, ok bool) {
 	return at, middle, false
 }
 
+// charted tells whether a box of the layout has a chart on a time axis.
+func (m *Model) charted(id string) bool {
+	i := slices.IndexFunc(m.panels, func(p panel) bool { return p.id == id })
+	return i >= 0 && hasAxis(m.panels[i]) && !(id == "host" && m.w < wideFrom)
+}
+
 // eventAt gives the moment of the event under a cell: a line of the list, or a sign on a time axis.
 func (m *Model) eventAt(x, y int) (time.Time, bool) {
 	if m.zoom >= 0 {
 		return time.Time{}, false
 	}
 	v := m.viewNow(screen.Frame{Now: m.now})
-	plan := Layout(m.w, m.h, m.shape())
+	plan := m.plan(m.w, m.h)
 	for _, b := range plan.Boxes {
 		if list := inOrder(m.episodes); b.Panel == "events" && y >= b.Y && y < b.Y+b.H && y-b.Y < len(list) {
 			return momentOf(list[y-b.Y]), true

@@ -84,7 +84,7 @@ func drawRow(p grid.Pane, r row) {
 		if r.value == figure.Absent && grid.Width(r.note) > end-at-vw-1 {
 			at = x // a long reason takes the value's place
 		}
-		p.Text(at, 0, r.ink, r.value)
+		p.Text(at, 0, r.ink, grid.Cut(r.value, max(end-at, 0)))
 		if at == x {
 			x += vw + 1
 		} else {

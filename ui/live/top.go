@@ -286,6 +286,8 @@ func (v view) troubles() []trouble {
 	if in.Dropped > 0 {
 		out = append(out, trouble{"DROPPED", theme.Notice, figure.Whole(float64(in.Dropped)) + " readings were gathered but not stored", ""})
 	}
+	grade := func(t trouble) int { return slices.Index([]theme.Ink{theme.Badge, theme.Notice, theme.Alarm}, t.ink) }
+	slices.SortStableFunc(out, func(a, b trouble) int { return cmp.Compare(grade(b), grade(a)) })
 	return out
 }
 

@@ -302,8 +302,12 @@ func (v view) age(sc scope) string {
 	if !ok || t.LastOK.IsZero() {
 		return ""
 	}
-	if d := v.now.Sub(t.LastOK); d > 2*t.Every+2*time.Second {
+	switch d := v.now.Sub(t.LastOK); {
+	case d > 2*t.Every+2*time.Second:
 		return " " + figure.Span(d) + " old "
+	case v.m.cursor.mode != live && d >= t.Every+time.Second:
+		// A gap too short to be empty: what stands here is the reading before it. While live it is only a late one.
+		return " held " + figure.Span(d) + " "
 	}
 	return ""
 }

@@ -68,6 +68,11 @@ type Save struct{ Path string }
 // Mouse asks the root to turn the mouse on, or off again.
 type Mouse struct{}
 
+// Dragger is a Screen that follows the pointer while the left button is held down. used is false where nothing moves.
+type Dragger interface {
+	Drag(x, y int) (cmd tea.Cmd, used bool)
+}
+
 // Wheeler is a Screen that uses the mouse wheel itself where the pointer is; by is below zero for the wheel turned up. What it
 // doesn't use is the keys up and down.
 type Wheeler interface {
