@@ -135,6 +135,10 @@ def panels(path, *command):
     for label, name in MEANS.items():
         m = re.search(r"\b%s +(≤\S+|—\S*) +(?:≤\S+|—\S*) +(?:≤\S+|—\S*) +([<\d—][^│\n]*)" % label, screen)
         if not m:
+            # No value: the row gives the reason in its place, or a dash.
+            m = re.search(r"\b%s {2,}(—|no|none)\b|\b%s {2,}—" % (label, label), screen)
+            if m:
+                compare("latency", label, "—", one(ask(command, "engine:%s_mean" % name, at)), name)
             continue
         compare("latency", label, m[2], one(ask(command, "engine:%s_mean" % name, at)), name)
         # The median's bucket: the least upper bound under which half of the observations are.
@@ -142,7 +146,7 @@ def panels(path, *command):
         bound = next((le for le, v in buckets if v >= 0.5 * buckets[-1][1]), None) if buckets and buckets[-1][1] > 0 else None
         compare("latency", label + " p50", m[1], bound, name)
     for panel in list(PANELS) + ["latency"]:
-        if not compared.get(panel) and not re.search(r"latency.*(?:starting|no answer)|no engine", screen):
+        if not compared.get(panel):
             wrong.append("no number of the panel %r was found" % panel)
     print("at %s: %s" % (at, ", ".join("%s %d numbers" % x for x in compared.items())))
     for w in wrong:
