@@ -79,12 +79,17 @@ def shown(text):
     """(value, half of its last digit) of a number with its unit; None for a dash."""
     if text.startswith("—"):
         return None
+    if m := re.match(r"≤?(?:(\d+)h)?(?:(\d+)m)(?:(\d+)s)?(?![\w])", text):  # 1m47s
+        h, minutes, s = (int(x or 0) for x in m.groups())
+        return 3600.0 * h + 60 * minutes + s, 60 if h else 1
     m = re.match(r"([<≤]?)([\d,]+(?:\.(\d+))?)\s*([kM])?\s*(%|GiB|MiB|tok/s|ms|µs|s\b|/s|)", text)
     unit = UNITS[m[4] or ""] * UNITS[m[5]]
     value = float(m[2].replace(",", "")) * unit
     if m[1] == "<":
         return 0.0, value
-    return value, 0.5 * 10 ** -len(m[3] or "") * unit
+    if m[5] == "%" and m[2] == "99":
+        return value, unit  # nearly full isn't full
+    return value, max(0.5 * 10 ** -len(m[3] or "") * unit, 0.005 * value if len(m[2]) > 4 else 0)  # three digits
 
 
 CPU = 'sum(rate(node_cpu_seconds_total{job="node",mode!~"idle|iowait|steal"}[$w])) / sum(rate(node_cpu_seconds_total{job="node"}[$w]))'

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -180,6 +181,9 @@ func (r *Recorder) create() error {
 	}
 	lock, err := lockSession(r.path)
 	var a *archive
+	if err == nil { // before anything else, so that it has a name whenever its recorder is killed
+		err = w.commit(context.Background(), &batch{meta: map[string]string{"id": r.id, "name": r.opt.Name, "host": r.opt.Host}})
+	}
 	if err == nil {
 		a, err = openArchive(r.path)
 	}
@@ -192,7 +196,7 @@ func (r *Recorder) create() error {
 	r.archive.Store(a)
 	r.mu.Lock()
 	r.w, r.lock, r.trouble = w, lock, ""
-	maps.Copy(r.pending.meta, map[string]string{
+	maps.Copy(r.pending.meta, map[string]string{ // what may have changed since the lines above
 		"id": r.id, "name": r.opt.Name, "host": r.opt.Host, "started": strconv.FormatInt(r.started, 10),
 		"simulated": strconv.FormatBool(r.simulated.Load()),
 	})
@@ -271,6 +275,10 @@ func Resume(ctx context.Context, path string, o Options) (*Recorder, error) {
 	r.archive.Store(a)
 	r.w, r.lock, r.path = w, lock, path
 	r.id, r.opt.Name, r.started = m["id"], m["name"], metaInt(m, "started")
+	if r.id == "" { // what it said of itself is lost
+		r.id = strings.TrimSuffix(filepath.Base(path), Extension)
+		r.pending.meta["id"] = r.id
+	}
 	r.simulated.Store(o.Simulated || m["simulated"] == "true")
 	r.pending.meta["simulated"] = strconv.FormatBool(r.simulated.Load())
 	last := r.head.last

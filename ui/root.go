@@ -383,6 +383,15 @@ func (m *Model) toast(p grid.Pane) {
 	for i, l := range lines {
 		p.Text(2, last-len(lines)+1+i, ink, " "+grid.Pad(l, width)+" ")
 	}
+	// Half a key beside it would be read as one.
+	for x := 4 + width; x < m.w-2 && len(lines) > 0; x++ {
+		a, _ := p.At(x, last)
+		b, _ := p.At(x+1, last)
+		if a == ' ' && b == ' ' || a == '─' {
+			break
+		}
+		p.Rune(x, last, theme.Plain, ' ')
+	}
 }
 
 // hint writes the topmost box's keys on the last line. Where there is no room for all the last one stays, which leads back.

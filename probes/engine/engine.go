@@ -88,6 +88,7 @@ type Scraper struct {
 	last     answer
 	well     float64
 	wellKnow bool
+	health   int // what the health check answered last
 	asking   atomic.Pointer[asking]
 	askedWho time.Time
 	judged   int       // the process whose kind has been looked at
@@ -295,8 +296,8 @@ func (s *Scraper) askHealth(ctx context.Context, now time.Time, o *Observation) 
 		s.well, s.wellKnow = 0, true
 		return
 	}
-	if o.Outcome != Failed && now.Sub(s.askWell) < healthEvery && !(s.wellKnow && s.well == 0) {
-		return
+	if o.Outcome != Failed && now.Sub(s.askWell) < healthEvery && !(s.wellKnow && s.well == 0 && (s.health != 0 || o.Outcome == Pageless)) {
+		return // one that does not answer at all holds up the reading, and is not asked every time
 	}
 	if o.Outcome == Failed && s.last.status == 0 {
 		// It did not answer the first question in time; a second would only hold up the reading.
@@ -304,7 +305,10 @@ func (s *Scraper) askHealth(ctx context.Context, now time.Time, o *Observation) 
 		return
 	}
 	s.askWell = now
-	o.Health = s.c.health(ctx, path)
+	if o.Health = s.c.health(ctx, path); o.Health == 0 && slices.Contains(s.d.Dead, s.health) {
+		o.Health = s.health // silence takes nothing back
+	}
+	s.health = o.Health
 	// A proxy's 503 for everything is no word of the engine's: then the page had none either.
 	o.Dead = slices.Contains(s.d.Dead, o.Health) && (o.Outcome == Answered || s.last.status == http.StatusInternalServerError)
 	s.well, s.wellKnow = 0, true

@@ -34,10 +34,11 @@ func (s *Scraper) identify(ctx context.Context) *dialect.Dialect {
 }
 
 // isAnother is asked after every scrape, a being the answer and samples its page, nil if it was none. It gives the dialect
-// that this engine should be read with instead; mostly nil.
+// that this engine should be read with instead; mostly nil. An answer that did not come to its end says nothing, and a
+// server that had no time for it is not asked more.
 func (s *Scraper) isAnother(ctx context.Context, now time.Time, o *Observation, a answer, samples []probes.Sample) *dialect.Dialect {
 	switch {
-	case s.fixed || a.status == 0 || samples != nil && o.Work.Own:
+	case s.fixed || a.body == nil || samples != nil && o.Work.Own:
 		return nil
 	case samples != nil:
 		if d, ok := dialect.Detected(metricNames(samples)); ok {

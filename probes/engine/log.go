@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -159,7 +160,8 @@ func (l logPlace) tail(ctx context.Context) ([]string, error) {
 }
 
 func fileEnd(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	// What is a pipe by now must not be waited for until somebody writes to it.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("reading the engine's log: %w", err)
 	}

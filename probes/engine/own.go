@@ -3,6 +3,7 @@ package engine
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -49,13 +50,15 @@ func (o ownSeries) add(s *Scraper, samples []probes.Sample, meta map[string]prob
 	if meta == nil {
 		meta = map[string]probes.Meta{}
 	}
-	if _, ok := meta["pitwall_engine_state"]; ok {
-		// The page is another pitwall's, or repeats it: ours count, and no series may be there twice.
-		samples = slices.DeleteFunc(samples, func(p probes.Sample) bool {
-			_, ours := ownMeta[p.Labels.Get(model.MetricNameLabel)]
-			return ours
-		})
-	}
+	// The page may be another pitwall's, or repeat it: ours count, and no series may be there twice.
+	samples = slices.DeleteFunc(samples, func(p probes.Sample) bool {
+		name := p.Labels.Get(model.MetricNameLabel)
+		if !strings.HasPrefix(name, "pitwall_") {
+			return false
+		}
+		_, ours := ownMeta[name]
+		return ours
+	})
 	maps.Copy(meta, ownMeta)
 	for _, state := range States() {
 		samples = append(samples, probes.Sample{Labels: o.states[state], Value: state.gauge(st.State)})
@@ -63,7 +66,9 @@ func (o ownSeries) add(s *Scraper, samples []probes.Sample, meta map[string]prob
 	add := func(name string, v float64) {
 		samples = append(samples, probes.Sample{Labels: o.named[name], Value: v})
 	}
-	add("pitwall_engine_state_start_time_seconds", float64(st.Since.UnixMilli())/1000)
+	if !st.Since.IsZero() { // the very first page may be late
+		add("pitwall_engine_state_start_time_seconds", float64(st.Since.UnixMilli())/1000)
+	}
 	if s.wellKnow {
 		add("pitwall_engine_healthy", s.well)
 	}

@@ -169,8 +169,27 @@ func (t *tracker) page(now time.Time, samples []probes.Sample) Work {
 	if w.Asleep = sleepers > 0 && awake == 0; w.Asleep {
 		w.Level = level
 	}
+	t.forget(all)
 	t.clock(now, &w, longest(grown))
 	return w
+}
+
+// forget lets go of series that are no longer on the page, once they outnumber those that are.
+func (t *tracker) forget(page []found) {
+	if len(t.last)+len(t.buckets) <= 2*len(page)+256 {
+		return
+	}
+	last, buckets := t.last, t.buckets
+	t.last, t.buckets = map[uint64]float64{}, map[uint64]float64{}
+	for _, f := range page {
+		h := f.Labels.Hash()
+		if v, ok := last[h]; ok && f.kind == isProgress {
+			t.last[h] = v
+		}
+		if v, ok := buckets[h]; ok && f.kind == isStep {
+			t.buckets[h] = v
+		}
+	}
 }
 
 // beyond gives by how much a series exceeds those before it that say the same thing: what it adds to the sum.

@@ -158,13 +158,13 @@ func Seconds(v float64) string {
 	case a < 0.0000995:
 		return "<0.1 ms"
 	case a < 0.00095:
-		return trim(three(v*1000), 1) + " ms"
+		return trim(v*1000, 1) + " ms"
 	case a < 0.00995:
 		return trim(v*1000, 1) + " ms"
 	case a < 0.9995:
 		return trim(math.Round(v*1000), 0) + " ms"
 	case a < 99.5:
-		return trim(three(v), 1) + " s"
+		return trim(v, 1) + " s"
 	case a < 1e9:
 		return Span(time.Duration(v * float64(time.Second)))
 	}
@@ -262,7 +262,7 @@ func scaled(v, base float64, units []string) string {
 		i++
 	}
 	if math.Abs(v) < 99.95 {
-		return trim(three(v), 1) + units[i]
+		return trim(v, 1) + units[i]
 	}
 	return trim(three(v), 0) + units[i]
 }

@@ -87,6 +87,9 @@ func hitNote(v view, hit figure.Value) string {
 	if !v.s.one("kv").OK {
 		return ""
 	}
+	if v.s.early() {
+		return firstReading
+	}
 	return "no prompts in " + figure.Ago(v.s.window)
 }
 

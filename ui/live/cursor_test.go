@@ -152,7 +152,7 @@ func TestPlayingAGrowingSessionBecomesLiveAtItsEnd(t *testing.T) {
 	mustNotShow(t, pic, "REPLAY", "behind")
 	press(t, m, "space")
 	press(t, m, "left")
-	mustShow(t, picture(m, 160, 45), "FROZEN", "space play", "end G LIVE")
+	mustShow(t, picture(m, 160, 45), "FROZEN", "space play", "G LIVE")
 	press(t, m, "space")
 	mustShow(t, picture(m, 160, 45), " REPLAY ×2 ")
 	press(t, m, "+")

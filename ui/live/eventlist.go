@@ -76,10 +76,15 @@ func (l *eventList) Draw(p grid.Pane, f screen.Frame) {
 	in.Right(in.W()-1, 0, theme.Dim, itoa(len(list))+" of "+itoa(len(l.m.happened))+", "+map[probes.Severity]string{probes.Note: "all", probes.Warning: "▲ warnings and worse", probes.Critical: "✗ critical only"}[l.filter.MinSeverity])
 	at := l.index(list)
 	detail := l.detail(v, list, at, in.W()-2)
-	rows := in.H() - 2 - len(detail) - 1
-	if rows < 3 {
-		rows = max(in.H()-2, 0)
+	// The list keeps a third of the box at least.
+	if most := in.H() - 3 - max(in.H()/3, 3); most < 2 {
 		detail = nil
+	} else if len(detail) > most {
+		detail = append(detail[:most-1:most-1], said{text: "… more in a larger terminal, and in pitwall events -v", ink: theme.Faint})
+	}
+	rows := in.H() - 2
+	if len(detail) > 0 {
+		rows -= len(detail) + 1
 	}
 	body := in.Sub(0, 2, in.W(), rows)
 	if len(list) == 0 {
@@ -103,7 +108,9 @@ func (l *eventList) Draw(p grid.Pane, f screen.Frame) {
 			line.Ink(0, 0, line.W(), theme.Selected)
 		}
 	}
-	in.Line(0, 2+rows, in.W(), theme.Border, '─')
+	if len(detail) > 0 {
+		in.Line(0, 2+rows, in.W(), theme.Border, '─')
+	}
 	for i, d := range detail {
 		in.Text(1, 3+rows+i, d.ink, grid.Cut(d.text, in.W()-2))
 	}
@@ -131,6 +138,10 @@ func (l *eventList) detail(v view, list []events.Episode, at, w int) []said {
 	}
 	add(ink, string(g)+" "+join(e.Severity.String()+" "+e.Kind, e.Subject, when, v.eventTail(e)), 2)
 	add(theme.Strong, e.Text(), 3)
+	often := l.often(v, e)
+	if len(often) > 0 {
+		add(theme.Info, often[0], 1)
+	}
 	for _, x := range e.Evidence {
 		text := x.Expr
 		if x.Value != "" {
@@ -141,12 +152,8 @@ func (l *eventList) detail(v view, list []events.Episode, at, w int) []said {
 		}
 		add(theme.Plain, text, 3)
 	}
-	for i, line := range l.often(v, e) {
-		if i == 0 {
-			add(theme.Info, line, 1)
-			continue
-		}
-		add(theme.Dim, line, 2)
+	if len(often) > 1 {
+		add(theme.Dim, often[1], 2)
 	}
 	return out
 }

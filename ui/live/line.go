@@ -103,20 +103,32 @@ func (v view) drawTicks(p grid.Pane, x, y int, t plot.Timeline, taken []int) {
 		return
 	}
 	window := time.Duration(t.Columns) * t.Step
-	every, layout := tickSpans[len(tickSpans)-1], "15:04"
-	for _, s := range tickSpans {
+	first := len(tickSpans) - 1
+	for i, s := range tickSpans {
 		if int(s/t.Step) >= 11 || s >= window {
-			every = s
+			first = i
 			break
 		}
 	}
+	// Where signs of events stand in the way of all ticks, nearer ones are tried: an axis without a time is none.
+	for i := first; i >= 0; i-- {
+		if drawTicksEvery(p, x, y, t, tickSpans[i], taken) {
+			return
+		}
+	}
+}
+
+// drawTicksEvery writes a tick at every whole multiple of a length of time, except over the columns that are taken. False if
+// none found a place.
+func drawTicksEvery(p grid.Pane, x, y int, t plot.Timeline, every time.Duration, taken []int) bool {
+	layout := "15:04"
 	switch {
 	case every < time.Minute:
 		layout = "15:04:05"
 	case every >= 24*time.Hour:
 		layout = "Jan _2"
 	}
-	edge := 0
+	edge, drawn := 0, false
 next:
 	for at := nextRound(t.Begin(), every); at.Before(t.End); at = nextRound(at.Add(time.Second), every) {
 		c, ok := t.Column(at)
@@ -134,8 +146,9 @@ next:
 			}
 		}
 		p.Text(x+from, y, theme.Faint, text)
-		edge = from + len(text) + 1
+		edge, drawn = from+len(text)+1, true
 	}
+	return drawn
 }
 
 // tickSpans are the distances that ticks may have.

@@ -85,7 +85,7 @@ type Model struct {
 	pages       []form.Page
 	onPage      int
 	panels      []panel // of the page that is shown
-	behind      []panel // asked though the page doesn't show them
+	behind      []panel // what the top lines read of panels that the page doesn't show
 
 	w, h   int
 	now    time.Time

@@ -214,7 +214,7 @@ func (v view) change(a, b row) row {
 		}
 	}
 	if total, ok := v.m.totals[b.total]; ok && total.OK && b.total != "" {
-		out.note = figure.Count(total.V) + " in all · " + out.note
+		out.note = join(figure.Count(total.V)+" in all", out.note)
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/prometheus/common/model"
 
 	"pitwall/ui/keys"
 	form "pitwall/ui/panel"
@@ -37,9 +38,29 @@ func (m *Model) usePages(want string) {
 		if !ok || !s.InGo() || s.Broken() != "" {
 			s, _ = form.Builtin(id)
 		}
-		m.behind = append(m.behind, fromForm(s))
+		m.behind = append(m.behind, background(fromForm(s)))
 	}
 }
+
+// background leaves of a panel that the page doesn't show what the top lines and the list of GPUs read of it. It keeps no
+// history, and a number that another query's answer holds is asked for by itself: that answer is of hundreds of series.
+func background(p panel) panel {
+	var kept []query
+	for _, q := range p.queries {
+		switch q.id {
+		case "running", "waiting", "kv", "decode", "prefill", "ttft_buckets", "cpu", "gpu_util", "gpu_power", "gpu_fb":
+			q.name, q.chart, q.heat, q.total = "", false, false, false
+			kept = append(kept, q)
+		case "gpu_all":
+			kept = append(kept, query{id: "gpu_limit", expr: enforcedLimit, by: model.MetricNameLabel, scope: gpuScope})
+		}
+	}
+	p.queries = kept
+	return p
+}
+
+// enforcedLimit is the metric of the power limit that the top line compares a GPU's power with.
+const enforcedLimit = "DCGM_FI_DEV_ENFORCED_POWER_LIMIT"
 
 // goes tells whether the panel is one of those drawn in Go.
 func (p panel) goes() bool { return p.form.InGo() && p.form.Broken() == "" }
@@ -63,8 +84,8 @@ func giveKeys(list []panel) {
 	}
 }
 
-// asked are the panels whose queries are put: those of the page, and behind them those that the top lines and the marks
-// read, whatever page is shown.
+// questions are the panels whose queries are put: those of the page, and behind them what the top lines read, whatever page
+// is shown.
 func (m *Model) questions() []panel { return append(slices.Clone(m.panels), m.behind...) }
 
 // turn goes to the next page, or the one before.

@@ -120,6 +120,40 @@ func TestAMomentInAGapSaysThatNothingWasRecorded(t *testing.T) {
 	mustNotShow(t, picture(m, 160, 45), "not recorded")
 }
 
+func TestAGapTooShortToBeEmptyShowsHeldValuesAsSuch(t *testing.T) {
+	_, r := record(t, 120, 4, 120)
+	first, _ := r.Bounds()
+	for _, tc := range []struct {
+		name string
+		into time.Duration
+		want string
+	}{
+		{"before it nothing is held", 119 * time.Second, ""},
+		{"within it values are held, and say since when", 122 * time.Second, " held 3s "},
+		{"after it nothing is held", 125 * time.Second, ""},
+	} {
+		m := replayed(t, r, first.Add(tc.into), 160, 45)
+		v := m.viewNow(screen.Frame{Now: m.now})
+		for _, sc := range []scope{engineScope, gpuScope, hostScope} {
+			if got := v.age(sc); got != tc.want {
+				t.Errorf("%s: the age of scope %v is %q, want %q", tc.name, sc, got, tc.want)
+			}
+		}
+		if pic := picture(m, 160, 45); strings.Contains(pic, "held 3s") != (tc.want != "") {
+			t.Errorf("%s:\n%s", tc.name, pic)
+		}
+	}
+}
+
+func TestTheFirstReadingSaysWhyThereIsNoRate(t *testing.T) {
+	_, r := record(t, 60)
+	first, _ := r.Bounds()
+	pic := picture(replayed(t, r, first, 160, 45), 160, 45)
+	mustShow(t, pic, firstReading)
+	mustNotShow(t, pic, "no prompts in")
+	mustNotShow(t, picture(replayed(t, r, first.Add(30*time.Second), 160, 45), 160, 45), firstReading)
+}
+
 func TestAStallIsFoundByJumpingFromEventToEvent(t *testing.T) {
 	_, r := record(t, 400)
 	first, _ := r.Bounds()

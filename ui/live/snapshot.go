@@ -201,7 +201,23 @@ func (s *snapshot) whyQuery(id string) string {
 			return "no answer"
 		}
 	}
+	if reason == "" && s.early() {
+		return firstReading
+	}
 	return reason
+}
+
+// firstReading is why there is no rate where a recording begins.
+const firstReading = "a rate needs two readings"
+
+// early tells whether the engine can't have been read twice yet at this moment.
+func (s *snapshot) early() bool {
+	e, ok := s.chosen()
+	if !ok || s.at.IsZero() {
+		return false
+	}
+	t, ok := s.target(e.dialect, e.instance)
+	return ok && s.at.Sub(s.first) < max(t.Every, sessions.Tick)
 }
 
 // noted puts behind a unit what the engine's dialect says must be read beside a number: that it is an estimate, or late.

@@ -49,7 +49,7 @@ func (m *Model) timeKeys(nothing func() string) []keys.Binding {
 		{Keys: []string{"shift+left", "pgup", "b"}, Show: "b pgup", Help: "half a window back", Group: "time", Disabled: nothing, Run: move(m.half, -1)},
 		{Keys: []string{"shift+right", "pgdown", "f"}, Show: "f pgdn", Help: "half a window on", Group: "time", Disabled: nothing, Run: move(m.half, 1)},
 		{Keys: []string{"home", "H"}, Show: "H home", Help: "the session's beginning", Group: "time", Disabled: nothing, Run: func(string) tea.Cmd { return m.jump(m.snap.first) }},
-		{Keys: []string{"end", "G"}, Show: "end G", Short: m.endWord(), Rank: 1, Help: "back to LIVE; of a saved session, to its end", Group: "time", Disabled: here,
+		{Keys: []string{"end", "G"}, Show: "G", Short: m.endWord(), Rank: 1, Help: "(or the key end) back to LIVE; of a saved session, to its end", Group: "time", Disabled: here,
 			Run: func(string) tea.Cmd { return m.toEnd() }},
 		{Keys: []string{"n"}, Help: "the next event", Short: "event", Show: "n N", Rank: 3, Group: "time", Disabled: nothing, Run: move(m.nextEvent, 1)},
 		{Keys: []string{"N"}, Help: "the event before", Group: "time", Disabled: nothing, Run: move(m.nextEvent, -1)},

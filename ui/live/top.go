@@ -372,7 +372,7 @@ func (v view) summary() []part {
 		}
 	}
 	if g, ok := v.gpuAt(); ok {
-		p, l := s.pair("gpu_power", "gpu", itoa(g.index)), s.metric("DCGM_FI_DEV_ENFORCED_POWER_LIMIT", "gpu", itoa(g.index))
+		p, l := s.pair("gpu_power", "gpu", itoa(g.index)), s.metric(enforcedLimit, "gpu", itoa(g.index))
 		if r := p.Div(l); r.OK {
 			label := "GPU power"
 			if len(s.gpus) > 1 {

@@ -43,7 +43,7 @@ func NewAsk(o AskOptions) *Ask {
 // Size implements screen.Overlay.
 func (a *Ask) Size(w, h int) (int, int) {
 	width := min(84, w-4)
-	return width, 4 + len(grid.Wrap(a.hint, max(width-4, 10)))
+	return width, 5 + len(grid.Wrap(a.hint, max(width-4, 10)))
 }
 
 // Draw implements screen.Overlay.
@@ -56,10 +56,16 @@ func (a *Ask) Draw(p grid.Pane, f screen.Frame) {
 		if !ok {
 			ink = theme.Warn
 		}
-		in.Text(1, 1, ink, grid.Cut(means, in.W()-2))
+		lines := grid.Wrap(means, max(in.W()-2, 8))
+		for i, l := range lines[:min(len(lines), 2)] {
+			if i == 1 && len(lines) > 2 {
+				l = grid.Cut(l+"…", in.W()-2)
+			}
+			in.Text(1, 1+i, ink, l)
+		}
 	}
 	for i, l := range grid.Wrap(a.hint, max(in.W()-2, 8)) {
-		in.Text(1, 2+i, theme.Dim, l)
+		in.Text(1, 3+i, theme.Dim, l)
 	}
 }
 
