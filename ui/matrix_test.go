@@ -124,11 +124,7 @@ func matrixConsole(t *testing.T, c testCase) (m *Model, w, h int) {
 	if gpus == 0 {
 		s.FactsNow["gpu/status"] = "no NVIDIA driver: libnvidia-ml.so.1 not found"
 	}
-	scene := factors[3][c[3]]
-	if scene == "dead" {
-		scene = "noanswer"
-	}
-	staged.Scene(s, scene)
+	staged.Scene(s, factors[3][c[3]])
 	look := factors[1][c[1]]
 	m = console(t, s, w, h, func(o *Options) {
 		o.Config.NoColor, o.Config.ASCII = look == "nocolour", look == "ascii"

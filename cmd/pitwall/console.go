@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"pitwall/cmd/config"
+	"pitwall/probes/engine"
 	"pitwall/sessions"
 	"pitwall/ui"
 )
@@ -76,7 +77,7 @@ func (p *program) runConsole(ctx context.Context, c *config.Config, always bool)
 		}
 	}
 	if d.reader == nil {
-		err := d.record(ctx, func() (*watched, error) { return p.watch(c) })
+		err := d.record(ctx, func(known []engine.Known) (*watched, error) { return p.watch(c, known) })
 		for try := 0; errors.Is(err, sessions.ErrRecording) && try < 40; try++ { // another one started at the same moment
 			time.Sleep(50 * time.Millisecond)
 			if other, errOther := recorderOf(c); errOther == nil && other != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pitwall/cmd/config"
+	"pitwall/probes/engine"
 	"pitwall/probes/sim"
 )
 
@@ -76,7 +77,7 @@ func (p *program) runDemo(ctx context.Context, c *config.Config, f demoFlags) (e
 	c.Engine, c.Scrape, c.Header = []string{s.URL()}, nil, nil
 	d := &desk{p: p, c: c}
 	defer d.Close()
-	if err := d.record(ctx, func() (*watched, error) { return p.watchSimulated(c, s) }); err != nil {
+	if err := d.record(ctx, func([]engine.Known) (*watched, error) { return p.watchSimulated(c, s) }); err != nil {
 		return err
 	}
 	return p.show(ctx, c, d)

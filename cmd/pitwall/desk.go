@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"pitwall/cmd/config"
+	"pitwall/probes/engine"
 	"pitwall/sessions"
 )
 
@@ -21,12 +22,15 @@ type desk struct {
 	mu     sync.Mutex // guards the rest; the screen asks from its own goroutines
 	reader sessions.Reader
 	rec    *sessions.Recorder // nil while another process records
-	watch  func() (*watched, error)
+	watch  opener
 	probes *watched
 	closed bool
 	// old are readers that are no longer shown. They are closed at the end: the screen may still be asking them.
 	old []sessions.Reader
 }
+
+// opener opens the probes of a recorder that goes on from what was known of the engines.
+type opener func(known []engine.Known) (*watched, error)
 
 // attach shows what another process records.
 func (d *desk) attach(r sessions.Reader) { d.reader = r }
@@ -42,8 +46,8 @@ func (d *desk) attachTo(other *sessions.Info) error {
 }
 
 // record starts a session of its own; open makes its probes.
-func (d *desk) record(ctx context.Context, open func() (*watched, error)) error {
-	w, err := open()
+func (d *desk) record(ctx context.Context, open opener) error {
+	w, err := open(nil)
 	if err != nil {
 		return err
 	}
@@ -136,9 +140,9 @@ func (d *desk) TakeOver(ctx context.Context) (sessions.Reader, error) {
 func (d *desk) resume(ctx context.Context, path string) (sessions.Reader, error) {
 	open := d.watch
 	if open == nil {
-		open = func() (*watched, error) { return d.p.watch(d.c) }
+		open = func(known []engine.Known) (*watched, error) { return d.p.watch(d.c, known) }
 	}
-	w, err := open()
+	w, err := open(lastKnownOf(ctx, path))
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ const (
 
 // lookAround takes the readings.
 func (p *program) lookAround(ctx context.Context, c *config.Config) (*look, error) {
-	w, err := p.watch(c)
+	w, err := p.watch(c, nil)
 	if err != nil {
 		return nil, err
 	}

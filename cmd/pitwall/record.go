@@ -18,6 +18,7 @@ import (
 
 	"pitwall/cmd/config"
 	"pitwall/probes"
+	"pitwall/probes/engine"
 	"pitwall/sessions"
 )
 
@@ -88,7 +89,13 @@ func (p *program) recordHere(ctx context.Context, c *config.Config, f recordFlag
 			return recordedBy(other)
 		}
 	}
-	w, err := p.watch(c)
+	var known []engine.Known
+	if f.session != "" {
+		if path, err := findSession(c.SessionsDir, f.session); err == nil { // else startRecorder says so
+			known = lastKnownOf(ctx, path)
+		}
+	}
+	w, err := p.watch(c, known)
 	if err != nil {
 		return err
 	}

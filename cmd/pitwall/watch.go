@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -28,11 +27,12 @@ type watched struct {
 	simulated bool
 }
 
-// watch opens the probes. It doesn't wait for a driver or an engine: what isn't there yet comes with a later tick.
-func (p *program) watch(c *config.Config) (*watched, error) {
+// watch opens the probes. It doesn't wait for a driver or an engine: what isn't there yet comes with a later tick. known is
+// what the session that they go on with knew of its engines.
+func (p *program) watch(c *config.Config, known []engine.Known) (*watched, error) {
 	machine := p.machine(c)
 	gpus := gpu.Open(gpu.Options{Hostname: hostname(), Process: machine.Process, Claims: claims(machine)})
-	return p.assemble(c, machine, gpus, false)
+	return p.assemble(c, machine, gpus, known, false)
 }
 
 // machine is the probe of this host; the disk of the sessions is watched too, where there is one.
@@ -47,14 +47,14 @@ func (p *program) machine(c *config.Config) *host.Collector {
 // watchSimulated opens the same probes on a simulation.
 func (p *program) watchSimulated(c *config.Config, s *sim.Server) (*watched, error) {
 	machine := p.machine(c)
-	w, err := p.assemble(c, machine, gpu.New(s.GPU(), gpu.Options{Hostname: hostname(), Process: s.Process}), true)
+	w, err := p.assemble(c, machine, gpu.New(s.GPU(), gpu.Options{Hostname: hostname(), Process: s.Process}), nil, true)
 	if err == nil {
 		w.fixed[0] = s.OnHost(w.fixed[0]) // the machine's source is the first
 	}
 	return w, err
 }
 
-func (p *program) assemble(c *config.Config, machine *host.Collector, gpus *gpu.Collector, simulated bool) (*watched, error) {
+func (p *program) assemble(c *config.Config, machine *host.Collector, gpus *gpu.Collector, known []engine.Known, simulated bool) (*watched, error) {
 	rules, err := p.rules(c)
 	if err != nil {
 		return nil, errors.Join(err, gpus.Close())
@@ -77,7 +77,7 @@ func (p *program) assemble(c *config.Config, machine *host.Collector, gpus *gpu.
 		as, err = forcedDialect(c)
 	}
 	if err == nil {
-		w.engines, err = engine.Open(engine.Options{URLs: c.Engine, Dialect: as, Scrapes: c.Scrape, Access: access, Servers: servers(machine), NoExporters: simulated})
+		w.engines, err = engine.Open(engine.Options{URLs: c.Engine, Dialect: as, Scrapes: c.Scrape, Access: access, Servers: servers(machine), Known: known, NoExporters: simulated})
 		if err != nil {
 			err = fail(exitUsage, "pitwall config shows what is in force, and whence", "%w", err)
 		}
@@ -106,40 +106,30 @@ func (p *program) access(c *config.Config) (engine.Access, error) {
 // servers tells the engine probe which processes of this host serve engines.
 func servers(machine *host.Collector) func() ([]engine.Server, error) {
 	return func() ([]engine.Server, error) {
-		roots, err := serving(machine)
-		out := make([]engine.Server, 0, len(roots))
-		for _, s := range roots {
-			if a := s.Address(); a != "" {
-				out = append(out, engine.Server{Dialect: s.Kind, PID: s.PID, Start: s.Start, Address: a, Args: s.Args, Denied: s.Denied})
-			}
-		}
-		return out, err
+		all, err := processes(machine)
+		return engine.ServersOf(all), err
 	}
 }
 
-// serving gives the processes that were started on a command line as engines.
-func serving(machine *host.Collector) ([]host.Process, error) {
-	all := machine.Processes()
-	if all == nil { // the collector has not been read yet
-		var err error
-		if all, err = host.Processes("/proc"); err != nil {
-			return nil, err
-		}
+// processes gives the engines' processes of this host.
+func processes(machine *host.Collector) ([]host.Process, error) {
+	if all := machine.Processes(); all != nil {
+		return all, nil
 	}
-	return slices.DeleteFunc(all, func(s host.Process) bool { return s.Root != s.PID }), nil
+	return host.Processes("/proc") // the collector has not been read yet
 }
 
 // claims tells the GPU probe what the engines' command lines and environments say about GPUs.
 func claims(machine *host.Collector) func() []gpu.Claim {
 	return func() []gpu.Claim {
 		var out []gpu.Claim
-		roots, err := serving(machine)
+		all, err := processes(machine)
 		if err != nil {
 			return nil // the host's own reading reports it
 		}
-		for _, s := range roots {
-			if s.Denied || s.Address() == "" {
-				continue // what can't be read claims nothing
+		for _, s := range all {
+			if s.Root != s.PID || s.Denied || s.Address() == "" {
+				continue // what was not started on a command line, or can't be read, claims nothing
 			}
 			visible, set := s.Env["CUDA_VISIBLE_DEVICES"]
 			out = append(out, gpu.Claim{Engine: s.Address(), Visible: visible, Set: set,

@@ -95,6 +95,7 @@ type Scraper struct {
 	settled  bool      // the dialect is known by more than a guess
 	doubted  time.Time // when the server was last asked whether it is an engine, and what it is otherwise
 	doubt    string
+	known    *Known // what somebody else saw of it, until the first observation
 	label    string // the model's name on the last page
 }
 
@@ -207,6 +208,7 @@ func (s *Scraper) Read(ctx context.Context) probes.Reading {
 	}
 	s.askHealth(ctx, now, &o)
 
+	s.recall(&o)
 	change, changed := s.machine.observe(o)
 	st := s.machine.now
 	s.status.Store(&st)

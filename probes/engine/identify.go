@@ -185,7 +185,7 @@ func (s *Scraper) successor(d *dialect.Dialect, a Access) (*Scraper, error) {
 		return nil, err
 	}
 	n.alive, n.clock, n.root, n.onTurn = s.alive, s.clock, s.root, s.onTurn
-	n.machine, n.judged, n.settled, n.was = s.machine, s.judged, s.settled, s.was
+	n.machine, n.judged, n.settled, n.was, n.known = s.machine, s.judged, s.settled, s.was, s.known
 	// Another engine at the same place is no version of the former one.
 	delete(n.was, "version")
 	n.status.Store(s.status.Load())

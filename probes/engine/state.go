@@ -229,12 +229,11 @@ func (m *machine) again(o Observation) string {
 	if !m.answered {
 		return ""
 	}
-	const slack = 2 * time.Second // process_start_time_seconds is derived from boot time and may wander
 	newer := time.Duration(0)
 	if !o.Work.Started.IsZero() && !m.started.IsZero() {
 		newer = o.Work.Started.Sub(m.started)
 	}
-	if newer < -slack {
+	if newer < -sameStart {
 		m.mixed = true
 	}
 	switch {
@@ -242,7 +241,7 @@ func (m *machine) again(o Observation) string {
 		return ""
 	case o.PID != 0 && m.pid != 0 && o.PID != m.pid:
 		return fmt.Sprintf("process %d instead of %d", o.PID, m.pid)
-	case newer > slack:
+	case newer > sameStart:
 		return "its process began at " + o.Work.Started.UTC().Format(time.DateTime) + " UTC"
 	case o.Work.Fell:
 		return "its counters began again"

@@ -26,6 +26,8 @@ type Options struct {
 	Servers func() ([]Server, error)
 	// Scrapes are other pages of metrics, recorded with job "scrape".
 	Scrapes []string
+	// Known is what was last seen of them by whom this Watch goes on for.
+	Known []Known
 	// NoExporters leaves dcgm-exporter on :9400 and node_exporter on :9100 alone.
 	NoExporters bool
 }
@@ -83,6 +85,7 @@ func Open(o Options) (*Watch, error) {
 		}
 		w.guess = d
 	}
+	w.o.Known = slices.Clone(o.Known)
 	w.now.Store(&published{})
 	w.procs.Store(&processes{unseen: "processes are not looked at"})
 	for _, u := range o.URLs {
@@ -275,12 +278,15 @@ func (w *Watch) engine(address string) (*Scraper, error) {
 	here := onThisHost(p)
 	server := func() (Server, bool, string) {
 		procs := w.procs.Load()
-		for _, srv := range procs.servers {
-			if srv.serves(p, here) {
-				return srv, true, procs.unseen
-			}
+		// On a host with several addresses two servers may have the same port: then the address decides.
+		i := slices.IndexFunc(procs.servers, func(srv Server) bool { return srv.serves(p, false) })
+		if i < 0 {
+			i = slices.IndexFunc(procs.servers, func(srv Server) bool { return srv.serves(p, here) })
 		}
-		return Server{}, false, procs.unseen
+		if i < 0 {
+			return Server{}, false, procs.unseen
+		}
+		return procs.servers[i], true, procs.unseen
 	}
 	d, pid := w.dialectOf(server)
 	s, err := newScraper(p, d, w.o.Access, server)
@@ -288,6 +294,11 @@ func (w *Watch) engine(address string) (*Scraper, error) {
 		return nil, err
 	}
 	s.fixed, s.judged, s.settled = w.o.Dialect != nil, pid, pid != 0
+	if i := slices.IndexFunc(w.o.Known, func(k Known) bool { return k.Instance == p.instance }); i >= 0 {
+		k := w.o.Known[i]
+		s.known = &k
+		w.o.Known = slices.Delete(w.o.Known, i, i+1) // one that comes again later has another history
+	}
 	s.onTurn = func() {
 		select {
 		case w.turned <- struct{}{}:

@@ -191,6 +191,17 @@ func TestAnExporterIsKnownByItsMetrics(t *testing.T) {
 	}
 }
 
+func TestOfTwoServersOnOnePortTheAddressDecides(t *testing.T) {
+	one, two := Server{PID: 1, Address: "127.0.0.1:8000"}, Server{PID: 2, Address: "127.0.0.2:8000"}
+	for address, want := range map[string]int{"127.0.0.1:8000": 1, "127.0.0.2:8000": 2, "localhost:8000": 1, "127.0.0.3:8001": 0, "engine.invalid:8000": 0} {
+		w := watch(t, Options{URLs: []string{address}, Servers: func() ([]Server, error) { return []Server{one, two}, nil }})
+		srv, ok, _ := w.Engines()[0].server()
+		if srv.PID != want || ok != (want != 0) {
+			t.Errorf("%s is served by %d (%v), want %d", address, srv.PID, ok, want)
+		}
+	}
+}
+
 func TestServersAreTheProcessesThatWereStarted(t *testing.T) {
 	got := ServersOf([]host.Process{
 		{PID: 5, Root: 5, Kind: "vllm", Role: host.RoleServe, Args: []string{"vllm", "serve", "--headless"}},

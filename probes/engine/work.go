@@ -192,6 +192,16 @@ func (t *tracker) forget(page []found) {
 	}
 }
 
+// stoodSince tells that the work of the page that was just read has stood still since a time before it, and gives for how long
+// that is: zero if there is no work.
+func (t *tracker) stoodSince(since, now time.Time, w Work) time.Duration {
+	if t.busy.IsZero() || !w.Counts {
+		return 0
+	}
+	t.moved, t.busy, t.unmoved, t.stalled = since, since, now, true
+	return now.Sub(since)
+}
+
 // beyond gives by how much a series exceeds those before it that say the same thing: what it adds to the sum.
 func (t *tracker) beyond(copies map[uint64]float64, f found, v float64) float64 {
 	if len(t.copies) == 0 {

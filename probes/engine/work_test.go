@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
+
 	"pitwall/probes"
 	"pitwall/probes/engine/dialect"
 )
@@ -32,6 +34,27 @@ func lines(t *testing.T, text string) []probes.Sample {
 // at gives a time so many seconds into the tests' day.
 func at(seconds float64) time.Time {
 	return time.Unix(1_700_000_000, 0).Add(time.Duration(seconds * float64(time.Second)))
+}
+
+// A label that changes for ever must not be remembered for ever, and what stays must be.
+func TestSeriesThatAreGoneAreForgotten(t *testing.T) {
+	tr := newTracker(vllm(t))
+	sample := func(name, model string, v float64) probes.Sample {
+		return probes.Sample{Labels: labels.FromStrings("__name__", name, "engine", "0", "model_name", model), Value: v}
+	}
+	for i := range 5000 {
+		w := tr.page(at(float64(i)), []probes.Sample{
+			sample("vllm:num_requests_running", "stays", 1),
+			sample("vllm:prompt_tokens_total", "stays", float64(1000+i/2)),
+			sample("vllm:generation_tokens_total", fmt.Sprint(i), 0),
+		})
+		if i > 0 && w.Moved != (i%2 == 0) || w.Fell {
+			t.Fatalf("page %d: %+v", i, w)
+		}
+	}
+	if n := len(tr.last); n > 300 {
+		t.Errorf("%d series are remembered of a page with 2", n)
+	}
 }
 
 func TestWorkOfRecordedPages(t *testing.T) {

@@ -58,7 +58,9 @@ type Browser struct {
 	order  order
 	open   map[string]bool // families whose series are listed
 	rows   []row
-	chosen int
+	// meanings are those of the rows of families, which take a look at all of their series to find.
+	meanings map[*family]meaning
+	chosen   int
 
 	// gen counts what was asked, so that answers to an older question are dropped.
 	gen     uint64
@@ -75,7 +77,7 @@ func New(o Options) *Browser {
 	in.Prompt, in.CharLimit, in.Placeholder = "", 200, "words of name, help or labels · label=value · -not"
 	in.SetVirtualCursor(false)
 	in.Focus()
-	b := &Browser{o: o, w: max(o.W, 60), h: max(o.H, 15), window: o.Window, input: in, typing: true, open: map[string]bool{}, values: map[string]value{}}
+	b := &Browser{o: o, w: max(o.W, 60), h: max(o.H, 15), window: o.Window, input: in, typing: true, open: map[string]bool{}, meanings: map[*family]meaning{}, values: map[string]value{}}
 	if b.window <= 0 {
 		b.window = 5 * time.Minute
 	}

@@ -20,6 +20,7 @@ import (
 type chart struct {
 	f       *family
 	e       *entry
+	found   []*entry // the series that it is of
 	meaning meaning
 	answer  drawn
 	asked   time.Time
@@ -51,7 +52,7 @@ const maxLines = 6
 const maxPoints = 320
 
 func newChart(r row) *chart {
-	return &chart{f: r.f, e: r.only(), meaning: chartOf(r.f, r.only())}
+	return &chart{f: r.f, e: r.only(), found: r.found, meaning: chartOf(r)}
 }
 
 // due tells whether the chart is to be asked for at a moment.
@@ -172,12 +173,14 @@ func (c *chart) toAdd() Chart {
 	m := c.meaning
 	add := Chart{Title: c.f.name, Unit: m.unit, Expr: m.expr, Draw: m.draw}
 	if c.e == nil && m.draw != "heat" {
-		// The labels that differ among the family's series tell its lines apart.
+		// The labels that differ among the series tell its lines apart.
 		var differ []string
-		for _, l := range c.f.series[0].names {
-			v := c.f.series[0].labels[l]
-			if slices.ContainsFunc(c.f.series, func(e *entry) bool { return e.labels[l] != v }) {
-				differ = append(differ, "{{"+l+"}}")
+		for _, some := range c.found {
+			for _, l := range some.names {
+				template, v := "{{"+l+"}}", c.found[0].labels[l]
+				if !slices.Contains(differ, template) && slices.ContainsFunc(c.found, func(e *entry) bool { return e.labels[l] != v }) {
+					differ = append(differ, template)
+				}
 			}
 		}
 		add.Legend = strings.Join(differ, " ")

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/prometheus/common/model"
-
 	"pitwall/ui/figure"
 )
 
@@ -42,24 +40,26 @@ func kindOf(f *family) kind {
 		return counter
 	case (f.typ == "histogram" || f.typ == "gaugehistogram" || f.typ == "summary") && (strings.HasSuffix(f.name, "_count") || strings.HasSuffix(f.name, "_sum")):
 		return counter
-	case f.typ == "histogram":
+	case f.typ == "histogram" && !strings.HasSuffix(f.name, "_created"):
 		return native
 	}
 	return gauge
 }
 
-// summary is what the list shows of a row: one number for one series, and for a family of several the sum of rates or the
-// greatest value, with the word beside it.
+// summary is what the list shows of a row: one number for one series, and for several the sum of rates or the greatest
+// value, with the word beside it.
 func summary(r row) meaning {
-	e := r.only()
-	m := chartOf(r.f, e)
+	m := chartOf(r)
+	if m.expr == "" {
+		return m
+	}
 	if m.draw == "heat" {
 		// A number says how many observations there are; the buckets are for the chart.
 		count := strings.TrimSuffix(r.f.name, "_bucket") + "_count"
-		m.expr, m.unit, m.format = "sum(rate("+selector(count, without(labelsOf(e), "le"))+"[$w]))", "/s", figure.Rate
+		m.expr, m.unit, m.format = "sum("+rates(selectors(count, r, "le"))+")", "/s", figure.Rate
 		return m
 	}
-	if e != nil {
+	if r.only() != nil {
 		return m
 	}
 	if kindOf(r.f) == counter {
@@ -70,13 +70,35 @@ func summary(r row) meaning {
 	return m
 }
 
-// chartOf gives what is charted of a family, or of one of its series where e is set.
-func chartOf(f *family, e *entry) meaning {
-	s := selector(f.name, labelsOf(e))
-	unit, format := unitOf(f.name)
-	switch kindOf(f) {
+// summary is that of a row, remembered for families.
+func (b *Browser) summary(r row) meaning {
+	if r.e != nil {
+		return summary(r)
+	}
+	m, ok := b.meanings[r.f]
+	if !ok {
+		m = summary(r)
+		b.meanings[r.f] = m
+	}
+	return m
+}
+
+// chartOf gives what is charted of a row: a family, what a filter leaves of it, or one of its series. The expression is
+// empty where no selector of a bearable length stands for just these series.
+func chartOf(r row) meaning {
+	unit, format := unitOf(r.f.name)
+	kind := kindOf(r.f)
+	without := ""
+	if kind == buckets {
+		without = "le"
+	}
+	sels := selectors(r.f.name, r, without)
+	if len(sels) == 0 {
+		return meaning{unit: unit, format: format, draw: "line", drawn: "the filter leaves " + strconv.Itoa(len(r.found)) + " of " + strconv.Itoa(len(r.f.series)) + " series, more than one expression can name: filter by a label"}
+	}
+	switch kind {
 	case counter:
-		m := meaning{expr: "rate(" + s + "[$w])", drawn: "a counter: its rate a second over $w", draw: "line", unit: unit + "/s", format: figure.Rate}
+		m := meaning{expr: rates(sels), drawn: "a counter: its rate a second over $w", draw: "line", unit: unit + "/s", format: figure.Rate}
 		switch unit {
 		case "bytes":
 			m.unit, m.format = "bytes/s", figure.ByteRate
@@ -85,50 +107,21 @@ func chartOf(f *family, e *entry) meaning {
 		}
 		return m
 	case buckets:
-		return meaning{expr: "sum by (le) (rate(" + selector(f.name, without(labelsOf(e), "le")) + "[$w]))", drawn: "a histogram: which share of a moment's observations fell into each bucket",
+		return meaning{expr: "sum by (le) (" + rates(sels) + ")", drawn: "a histogram: which share of a moment's observations fell into each bucket",
 			draw: "heat", unit: unit, format: format}
 	case native:
-		return meaning{expr: "histogram_quantile(0.95, sum(rate(" + s + "[$w])))", drawn: "a native histogram: the 95th percentile over $w", draw: "line", unit: unit, format: format}
+		return meaning{expr: "histogram_quantile(0.95, sum(" + rates(sels) + "))", drawn: "a native histogram: the 95th percentile over $w", draw: "line", unit: unit, format: format}
 	}
-	return meaning{expr: s, drawn: "as it is", draw: "line", unit: unit, format: format}
+	return meaning{expr: strings.Join(sels, " or "), drawn: "as it is", draw: "line", unit: unit, format: format}
 }
 
-// labelsOf gives a series' labels; none for a whole family.
-func labelsOf(e *entry) []model.LabelPair {
-	if e == nil {
-		return nil
+// rates gives the rates of all that some selectors select.
+func rates(sels []string) string {
+	out := make([]string, len(sels))
+	for i, s := range sels {
+		out[i] = "rate(" + s + "[$w])"
 	}
-	out := make([]model.LabelPair, 0, len(e.names))
-	for _, n := range e.names {
-		out = append(out, model.LabelPair{Name: model.LabelName(n), Value: model.LabelValue(e.labels[n])})
-	}
-	return out
-}
-
-func without(ls []model.LabelPair, name model.LabelName) []model.LabelPair {
-	return slices.DeleteFunc(slices.Clone(ls), func(l model.LabelPair) bool { return l.Name == name })
-}
-
-// selector writes PromQL that matches exactly these labels. Names that PromQL's grammar has no word for are quoted.
-func selector(name string, ls []model.LabelPair) string {
-	var b strings.Builder
-	var in []string
-	if model.LegacyValidation.IsValidMetricName(name) {
-		b.WriteString(name)
-	} else {
-		in = append(in, model.MetricNameLabel+"="+strconv.Quote(name))
-	}
-	for _, l := range ls {
-		n := string(l.Name)
-		if !model.LegacyValidation.IsValidLabelName(n) {
-			n = strconv.Quote(n)
-		}
-		in = append(in, n+"="+strconv.Quote(string(l.Value)))
-	}
-	if len(in) > 0 {
-		b.WriteString("{" + strings.Join(in, ",") + "}")
-	}
-	return b.String()
+	return strings.Join(out, " or ")
 }
 
 // unitOf reads the unit off a name, as Prometheus's naming rules have it; "" for names of other worlds.
@@ -138,6 +131,8 @@ func unitOf(name string) (unit string, format func(float64) string) {
 		base = strings.TrimSuffix(base, end)
 	}
 	switch {
+	case strings.HasSuffix(name, "_created"): // when a series began, as the Python and OpenMetrics libraries say it
+		return "time", stamp
 	case strings.HasSuffix(name, "_count") && !strings.HasSuffix(name, "_total"):
 		return "", figure.Count
 	case strings.HasSuffix(base, "_bytes"):

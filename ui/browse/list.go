@@ -152,7 +152,7 @@ func (b *Browser) layout(w int) place {
 }
 
 func (b *Browser) drawRow(line grid.Pane, r row, c place) {
-	m := summary(r)
+	m := b.summary(r)
 	switch {
 	case r.e != nil:
 		// A series below its name has the room of both columns for its labels.
@@ -187,6 +187,9 @@ func (b *Browser) drawRow(line grid.Pane, r row, c place) {
 	}
 	v, known := b.values[m.expr]
 	switch {
+	case m.expr == "":
+		line.Right(c.now+nowW+2, 0, theme.Faint, figure.Absent)
+		return
 	case !known:
 		line.Right(c.now+nowW+2, 0, theme.Faint, "…")
 		return
@@ -224,9 +227,11 @@ func (b *Browser) drawFoot(p grid.Pane, r row) {
 		help = "its source says nothing about it"
 	}
 	p.Text(1, 0, theme.Dim, grid.Cut(short(help), w))
-	m := summary(r)
+	m := b.summary(r)
 	if v := b.values[m.expr]; v.err != "" {
 		p.Text(1, 1, theme.Bad, grid.Cut(short(v.err), w))
+	} else if m.expr == "" {
+		p.Text(1, 1, theme.Faint, grid.Cut(m.drawn, w))
 	} else {
 		x := p.Text(1, 1, theme.Faint, "expr ")
 		p.Text(x, 1, theme.Info, grid.Cut(short(m.expr), w-5))

@@ -135,7 +135,12 @@ func (b *Browser) chartKey(name string) (tea.Cmd, bool) {
 
 // draw charts a row.
 func (b *Browser) draw(r row) tea.Cmd {
-	b.charted, b.asking = newChart(r), false
+	c := newChart(r)
+	if c.meaning.expr == "" {
+		b.note = c.meaning.drawn
+		return nil
+	}
+	b.charted, b.asking = c, false
 	return b.ask()
 }
 
@@ -163,6 +168,10 @@ func (b *Browser) resize(key string) tea.Cmd {
 func (b *Browser) add(c *chart) tea.Cmd {
 	if b.o.Add == nil {
 		b.note = "not added to a page: " + b.cannotAdd()
+		return nil
+	}
+	if c.meaning.expr == "" {
+		b.note = c.meaning.drawn
 		return nil
 	}
 	return b.o.Add(c.toAdd())
@@ -209,6 +218,7 @@ func (b *Browser) copy() tea.Cmd {
 func (b *Browser) refilter() {
 	was, had := b.current()
 	b.rows = b.all.list(b.input.Value(), b.order, b.open)
+	clear(b.meanings)
 	b.chosen = 0
 	if !had {
 		return

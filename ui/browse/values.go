@@ -51,8 +51,8 @@ func (b *Browser) ask() tea.Cmd {
 	moved := at.Before(b.asked) || at.Sub(b.asked) >= stale
 	var exprs []string
 	for _, r := range b.visible() {
-		e := summary(r).expr
-		if _, known := b.values[e]; moved || !known {
+		e := b.summary(r).expr
+		if _, known := b.values[e]; e != "" && (moved || !known) {
 			exprs = append(exprs, e)
 		}
 	}
@@ -107,15 +107,15 @@ func valueOf(ctx context.Context, r sessions.Reader, expr string, at time.Time, 
 	return v
 }
 
-// maxValues bounds what is remembered; scrolling through everything asks again.
-const maxValues = 2000
+// maxKnown bounds what is remembered; scrolling through everything asks again.
+const maxKnown = 2000
 
 func (b *Browser) takeValues(msg valued) tea.Cmd {
 	if msg.gen != b.gen {
 		return nil
 	}
 	b.asking = false
-	if len(b.values) > maxValues {
+	if len(b.values) > maxKnown {
 		clear(b.values)
 	}
 	for e, v := range msg.values {

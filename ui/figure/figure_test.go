@@ -34,6 +34,8 @@ func TestFormats(t *testing.T) {
 		{"milliseconds", figure.Seconds, 0.182, "182 ms"},
 		{"few milliseconds keep a decimal", figure.Seconds, 0.0042, "4.2 ms"},
 		{"seconds", figure.Seconds, 1.94, "1.9 s"},
+		{"a number is rounded once", figure.Seconds, 9.2503, "9.3 s"},
+		{"on an axis too", figure.Short, 2.2503e6, "2.3M"},
 		{"minutes", figure.Seconds, 190, "3m10s"},
 		{"a latency below what a clock can tell", figure.Seconds, 0.00003, "<0.1 ms"},
 		{"no latency", figure.Seconds, 0, "0 ms"},

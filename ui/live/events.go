@@ -218,7 +218,7 @@ func (v view) drawEvent(p grid.Pane, e events.Episode) int {
 	if e.Severity > probes.Note {
 		text = ink
 	}
-	if subject := subjectName(e); subject != "" {
+	if subject := subjectName(e); subject != "" && p.W() >= 50 { // else what happened needs the room
 		x = p.Text(x, 0, theme.Dim, grid.Cut(subject, 22)) + 1
 	}
 	tail := v.eventTail(e)

@@ -67,10 +67,17 @@ func (v view) linesAcross() []lineAcross {
 	return out
 }
 
-// columnOf is the column of a moment. A moment that ends a span belongs to its last column.
+// roundedBy is by how much a time axis may begin after its span does: it moves by so much at once.
+const roundedBy = 3 * time.Second
+
+// columnOf is the column of a moment. A moment that ends a span belongs to its last column, and one that begins it to the
+// first, though the axis is rounded.
 func columnOf(t plot.Timeline, at time.Time) (int, bool) {
-	if at.Equal(t.End) {
+	switch d := t.Begin().Sub(at); {
+	case at.Equal(t.End):
 		return t.Columns - 1, true
+	case d > 0 && d <= max(roundedBy, t.Step):
+		return 0, true
 	}
 	return t.Column(at)
 }

@@ -104,6 +104,7 @@ func TestScenes(t *testing.T) {
 		{"starting", 1, []string{"STARTING", "is starting for 10m00s", "process 4211 found, port closed", "RSS 1.4 GiB", "EngineCore"}, []string{"¹queue"}},
 		{"stalled", 1, []string{"✗ STALLED", "41 running, no token counter moved for 14 s", "ongoing, 14s", "¹queue"}, nil},
 		{"noanswer", 1, []string{"✗ NO ANSWER", "connection refused", "12s old", "— the page lacks it", "— no answer"}, []string{"nothing ran", "none finished"}},
+		{"dead", 1, []string{"✗ DEAD  12s", " DEAD  nothing listens on port 8000", "— no answer", "dead: nothing listens", "ongoing, 12s"}, []string{"NO ENGINE", "NO ANSWER"}},
 		{"sleeping", 1, []string{"☾ SLEEPING", "asleep at level 1", "¹queue"}, nil},
 		{"restarted", 1, []string{"▲ RESTARTED", "process start time changed, up for 20 s"}, nil},
 		{"died", 1, []string{"RECORDER DIED", "nothing recorded since 00:16:45, pid 3911 is gone", "R records here", "R take over"}, []string{"● REC"}},

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -108,9 +109,9 @@ func (v view) notCompared() string {
 	case !v.m.comparing():
 		return ""
 	case v.m.cursor.mode == live:
-		return " now, not A and B"
+		return " now"
 	}
-	return " at the cursor, not A and B"
+	return " at the cursor"
 }
 
 // of is the view of another moment, for the numbers of panels.
@@ -190,6 +191,11 @@ func (v view) change(a, b row) row {
 		return out
 	}
 	out.value = from + arrow + to
+	for _, unit := range []string{"tok/s", "tokens", "J/output token"} {
+		if strings.HasPrefix(b.note, unit) && b.total == "" {
+			out.value += " " + unit // by how much a total rose needs its room
+		}
+	}
 	switch {
 	case !a.num.OK && !b.num.OK:
 		out.value, out.note, out.noteInk = figure.Absent, b.note, theme.Faint

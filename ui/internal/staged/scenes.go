@@ -48,6 +48,12 @@ func Scene(s *Session, name string) {
 		silence()
 		state("no_answer", "scrape http://127.0.0.1:8000/metrics: connection refused", 12*time.Second)
 		down("scrape http://127.0.0.1:8000/metrics: connection refused")
+	case "dead":
+		silence()
+		state("no_engine", "nothing listens on port 8000, and no engine process is there", 12*time.Second)
+		s.EventsAll[len(s.EventsAll)-1].Attrs["from"] = "ready"
+		s.EventsAll[len(s.EventsAll)-1].Severity = probes.Critical
+		down("scrape http://127.0.0.1:8000/metrics: connection refused")
 	case "sleeping":
 		state("sleeping", "asleep at level 1", 4*time.Minute)
 	case "restarted":
