@@ -36,12 +36,7 @@ const verifyPart = 200
 
 // verify looks at the checksum of every block, so that damage is told before somebody happens to ask for it.
 func (s *saved) verify(ctx context.Context, pause func()) error {
-	s.head.mu.RLock()
-	names := make([]string, len(s.head.names))
-	for i, n := range s.head.names {
-		names[i] = n.name
-	}
-	s.head.mu.RUnlock()
+	names := s.metrics()
 	named := func(key int64) string {
 		if n := key >> 32; n >= 0 && n < int64(len(names)) {
 			return names[n]
@@ -79,20 +74,45 @@ func (s *saved) verify(ctx context.Context, pause func()) error {
 	if missing := max(int(want)-n, len(lost)); missing > 0 {
 		s.found(wound{what: "blocks of readings", count: missing})
 	}
-	// Which rows a page held nobody knows any more: those that should have been between its neighbours.
-	first, last := s.Bounds()
 	for _, span := range lost {
-		for n := max(0, span.after>>32); n < int64(len(names)) && n <= min(span.before, math.MaxInt64-1)>>32; n++ {
-			for b := blockOf(msOf(first)); b <= msOf(last); b += blockSpan {
-				if key := blockKey(uint32(n), b); key > span.after && key < span.before {
-					w := blockWound(b, errUnreadable)
-					w.metric = names[n]
-					s.found(w)
-				}
+		s.eachLost(span, func(metric string, _, block int64) {
+			w := blockWound(block, errUnreadable)
+			w.metric = metric
+			s.found(w)
+		})
+	}
+	return nil
+}
+
+// metrics gives the names of the metrics by their number.
+func (s *saved) metrics() []string {
+	s.head.mu.RLock()
+	defer s.head.mu.RUnlock()
+	names := make([]string, len(s.head.names))
+	for i, n := range s.head.names {
+		names[i] = n.name
+	}
+	return names
+}
+
+// eachLost gives the blocks that a stretch of keys which can't be read may have held. Which it did nobody knows any more: those
+// that should have been between its neighbours.
+func (s *saved) eachLost(span lostSpan, each func(metric string, key, block int64)) {
+	names := s.metrics()
+	first, last := s.Bounds()
+	end := msOf(last)
+	s.head.mu.RLock()
+	if s.head.floor != 0 {
+		end = min(end, s.head.floor-1) // newer ones are in the journal
+	}
+	s.head.mu.RUnlock()
+	for n := max(0, span.after>>32); n < int64(len(names)) && n <= min(span.before, math.MaxInt64-1)>>32; n++ {
+		for b := blockOf(msOf(first)); b <= end; b += blockSpan {
+			if key := blockKey(uint32(n), b); key > span.after && key < span.before { //nolint:gosec // names are numbered in 32 bits
+				each(names[n], key, b)
 			}
 		}
 	}
-	return nil
 }
 
 // asking asks a database until a context ends.

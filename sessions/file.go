@@ -144,6 +144,15 @@ type batch struct {
 	// blocks are finished chunks; with them the journal up to and including dropJournal goes.
 	blocks      []blockRow
 	dropJournal bool
+	// forget deletes what is older than the retention keeps; in the same transaction as the count of what is left, because
+	// a count that is too high would be taken for damage.
+	forget *retention
+}
+
+// retention is which blocks go: those of the first names metrics that begin before a time, milliseconds.
+type retention struct {
+	names  int
+	before int64
 }
 
 type journalRow struct {
@@ -172,6 +181,22 @@ func (w *writer) commit(ctx context.Context, b *batch) error {
 		}
 	}
 	meta := maps.Clone(w.meta)
+	if b.forget != nil {
+		w.pruned = true
+		gone := int64(0)
+		for n := range b.forget.names {
+			if err != nil {
+				break
+			}
+			var res sql.Result
+			if res, err = tx.ExecContext(ctx, "DELETE FROM blocks WHERE key>=? AND key<?", blockKey(uint32(n), 0), blockKey(uint32(n), b.forget.before)); err == nil {
+				k, _ := res.RowsAffected() // SQLite always knows
+				gone += k
+			}
+		}
+		b.meta["first"] = strconv.FormatInt(b.forget.before, 10)
+		b.meta["blocks"] = strconv.FormatInt(max(0, metaInt(meta, "blocks")-gone), 10)
+	}
 	if len(b.blocks) > 0 {
 		b.meta["blocks"] = strconv.FormatInt(metaInt(meta, "blocks")+int64(len(b.blocks)), 10)
 	}
@@ -273,20 +298,12 @@ func (w *writer) foreign() ([]probes.Event, error) {
 	return out, nil
 }
 
-// prune deletes the blocks before a time, and gives their room back to the file system.
-func (w *writer) prune(ctx context.Context, names int, before int64) (gone int64, err error) {
-	w.pruned = true
-	for n := range names {
-		res, err := w.db.ExecContext(ctx, "DELETE FROM blocks WHERE key>=? AND key<?", blockKey(uint32(n), 0), blockKey(uint32(n), before))
-		if err != nil {
-			return gone, fmt.Errorf("pruning session: %w", err)
-		}
-		if n, err := res.RowsAffected(); err == nil {
-			gone += n
-		}
+// shrink gives the room of what was deleted back to the file system.
+func (w *writer) shrink(ctx context.Context) error {
+	if _, err := w.db.ExecContext(ctx, "PRAGMA incremental_vacuum"); err != nil {
+		return fmt.Errorf("making the session's file smaller: %w", err)
 	}
-	_, err = w.db.ExecContext(ctx, "PRAGMA incremental_vacuum")
-	return gone, err
+	return nil
 }
 
 // used gives the bytes of the file that hold something.

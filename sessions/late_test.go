@@ -54,3 +54,24 @@ func TestASeriesThatALatePageLacksEnds(t *testing.T) {
 	none(t, r, "a", at(7))
 	one(t, r, "b", at(7))
 }
+
+// Many an exporter has a metric called up. The recorder's is about the reading, whatever stands on the page.
+func TestAPageCannotSayWhetherItWasRead(t *testing.T) {
+	src := &page{job: "j", instance: "i", read: func(int) probes.Reading {
+		return probes.Reading{Samples: []probes.Sample{
+			sample(0, "__name__", "up"), sample(7, "__name__", "up", "backend", "db"), sample(99, "__name__", "scrape_samples_scraped")}}
+	}}
+	r := newTestRecorder(t, Options{Dir: t.TempDir(), Sources: func() []probes.Source { return []probes.Source{src} }})
+	defer r.Close()
+	drive(t, r, 0, 5)
+	for expr, want := range map[string]float64{
+		`up{job="j",backend=""}`:                              1,
+		`min_over_time(up{job="j",backend=""}[10s])`:          1,
+		`up{job="j",backend="db"}`:                            7,
+		`max_over_time(scrape_samples_scraped{job="j"}[10s])`: 3,
+	} {
+		if v := one(t, r, expr, at(4)); v != want {
+			t.Errorf("%s is %v, want %v", expr, v, want)
+		}
+	}
+}

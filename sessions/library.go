@@ -1,17 +1,19 @@
 package sessions
 
 import (
-	"context"
+	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"pitwall/probes"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"pitwall/probes"
 )
 
 // DefaultDir is where sessions are kept unless told otherwise: pitwall/sessions under $XDG_DATA_HOME or ~/.local/share.
@@ -81,7 +83,10 @@ func glance(path string) Info {
 	if i.Trouble = a.cut; i.Trouble == "" && (err != nil || m[metaSum] != "" && m[metaSum] != sumOf(m)) {
 		i.Trouble = "damaged: what it says of itself"
 	}
-	if i.ID == "" {
+	if i.Trouble == "" {
+		i.Trouble = copied(m)
+	}
+	if i.ID == "" || strings.HasPrefix(id, i.ID+asideMark) { // one that was set aside says that it is the one in its place
 		i.ID = id
 	}
 	i.Bytes, i.PID = fileBytes(path), recorderOf(path)
@@ -159,8 +164,9 @@ func Find(dir, which string) (string, error) {
 }
 
 // Prune deletes ended sessions: those that ended before now-keepAge, then the oldest until all together are within
-// keepBytes. Zero keeps all. Never deleted are sessions that are being recorded, those whose recorder died, and those that
-// somebody gave a name or put a mark into: they are kept for a reason. It gives what was deleted.
+// keepBytes. Zero keeps all. Never deleted are sessions that are being recorded, those whose recorder died, those that
+// somebody gave a name or put a mark into, which are kept for a reason, and damaged ones, of which nobody knows whether they
+// had either. It gives what was deleted.
 func Prune(dir string, now time.Time, keepAge time.Duration, keepBytes int64) ([]Info, error) {
 	all, err := List(dir)
 	if err != nil {
@@ -174,7 +180,7 @@ func Prune(dir string, now time.Time, keepAge time.Duration, keepBytes int64) ([
 	for _, i := range slices.Backward(all) {
 		old := keepAge > 0 && i.Ended.Before(now.Add(-keepAge))
 		big := keepBytes > 0 && total > keepBytes
-		if i.Recording != Saved || i.Ended.IsZero() || !old && !big || i.Name != "" || marked(i.Path) {
+		if i.Recording != Saved || i.Ended.IsZero() || !old && !big || i.Name != "" || i.Trouble != "" || marked(i.Path) {
 			continue
 		}
 		if err := removeFile(i.Path); err != nil {
@@ -195,52 +201,25 @@ func removeFile(path string) error {
 	return err
 }
 
-// marked says whether an operator put a mark into a session; one that can't be read counts as marked.
+// marked says whether an operator put a mark into a session; one that can't be read to its last event counts as marked.
 func marked(path string) bool {
 	a, err := openArchive(path)
 	if err != nil {
 		return true
 	}
 	defer a.db.Close()
-	var n int
-	err = a.db.QueryRow("SELECT count(*) FROM events WHERE json_extract(data, '$.Kind') = ?", probes.KindMark).Scan(&n)
-	return err != nil || n > 0
-}
-
-// Export copies a session, also one that is being recorded, into one new file that stands alone.
-func Export(ctx context.Context, session, to string) error {
-	a, err := openArchive(session)
-	if err != nil {
-		return err
-	}
-	defer a.db.Close()
-	// VACUUM INTO takes an empty file as new: made here, so that nobody else can read it and nothing is overwritten.
-	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("exporting session: %w", err)
-	}
-	f.Close()
-	_, err = a.db.ExecContext(ctx, "VACUUM INTO ?", to)
-	if err == nil {
-		err = endCopy(ctx, to)
-	}
-	if err != nil {
-		os.Remove(to)
-		return fmt.Errorf("exporting session: %w", err)
-	}
-	return nil
-}
-
-// endCopy ends the copy of a session where it was when it was copied: nobody will go on with it.
-func endCopy(ctx context.Context, path string) error {
-	i := glance(path)
-	if !i.Ended.IsZero() {
-		return nil
-	}
-	w, err := openWriter(path)
-	if err != nil {
-		return err
-	}
-	err = w.commit(ctx, &batch{meta: map[string]string{"ended": strconv.FormatInt(msOf(i.Last), 10)}})
-	return errors.Join(err, w.close(true))
+	found := false
+	lost, err := walk(a.db, "events", "seq", "crc, data", 0, func(rows *sql.Rows) (seq int64, err error) {
+		var crc int64
+		var text string
+		if err := rows.Scan(&seq, &crc, &text); err != nil {
+			return seq, err
+		}
+		var e probes.Event
+		if checksum([]byte(text)) != crc || json.Unmarshal([]byte(text), &e) != nil || e.Kind == probes.KindMark {
+			found = true
+		}
+		return seq, nil
+	})
+	return found || err != nil || len(lost) > 0
 }

@@ -230,6 +230,10 @@ func (r *Recorder) ingest(p *pull, t int64, samples []probes.Sample) (refused ma
 	floats, hists := group{t: t}, group{t: t, hist: true}
 	seen := make([]*series, 0, len(samples))
 	for _, sm := range samples {
+		if sm.Labels.Len() == 1 && slices.Contains(ownMetrics[:], sm.Labels.Get(model.MetricNameLabel)) {
+			r.dropped.Add(1) // the page's own "up" would be the recorder's, and say that all is well when it isn't
+			continue
+		}
 		s := r.seriesOf(p, sm.Labels)
 		if s == nil {
 			if refused == nil {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,30 +22,39 @@ import (
 // -wal was) is written again in its place, whole, because the recorder still holds it open; one that was damaged or
 // replaced is set aside under another name, and a new one is begun with what is in memory: the last quarter of an hour.
 
-// fate says what has happened to the file that w writes; empty while it is there.
-func (w *writer) fate() string {
+// The fates after which all of the session is still to be had, through the files that the recorder holds open.
+const (
+	fileRemoved    = "its file was removed"
+	journalRemoved = "its journal was removed"
+)
+
+// fate says what has happened to the file that w writes; empty while it is there. An error means that nobody knows: then
+// nothing has happened to it yet.
+func (w *writer) fate() (string, error) {
 	st, err := os.Stat(w.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "its file was removed"
+		return fileRemoved, nil
 	case err != nil:
-		return "its file can't be looked at: " + err.Error()
+		return "", fmt.Errorf("looking at the session's file: %w", err)
 	case w.file != nil && !os.SameFile(st, w.file):
-		return "another file stands in its place"
+		return "another file stands in its place", nil
 	}
-	if _, err := os.Stat(w.path + "-wal"); errors.Is(err, fs.ErrNotExist) {
-		return "its journal was removed"
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if _, err := os.Stat(w.path + suffix); errors.Is(err, fs.ErrNotExist) {
+			return journalRemoved, nil
+		}
 	}
 	// Only retention makes a session smaller.
 	if size := st.Size(); size == 0 || size < w.size && !w.pruned {
-		return "its file was cut short"
+		return "its file was cut short", nil
 	}
 	w.size = st.Size()
 	// SQLite looks at these once: what it has in memory it takes for what is on the disk.
 	if !begins(w.path, "SQLite format 3\x00") || !begins(w.path+"-wal", "\x37\x7f\x06") {
-		return "its file was damaged (overwritten)"
+		return "its file was damaged (overwritten)", nil
 	}
-	return ""
+	return "", nil
 }
 
 // begins says whether a file begins with these bytes, or is empty, or can't be read.
@@ -59,29 +69,34 @@ func begins(path, with string) bool {
 	return n == 0 || n < len(with) && !errors.Is(err, io.EOF) || string(b) == with
 }
 
-// rescue does for a file whose fate is known what can be done. It says whether storing goes on; the next tick then brings
-// what is missing. The caller is the one who stores.
+// rescue does for a file whose fate is known what can be done; the next tick then brings what is missing. An error means that
+// nothing has changed, and that it is to be tried again. The caller is the one who stores.
 func (r *Recorder) rescue(ctx context.Context, w *writer, fate string) error {
-	gone := fate == "its file was removed"
-	var copied bool
-	if gone {
+	// Whoever ends the recording just now still wants to have it: the only other copy is open here, and ends with this.
+	ctx = context.WithoutCancel(ctx)
+	copied := false
+	switch fate {
+	case fileRemoved:
 		copied = w.copyTo(ctx, r.path) == nil
-	} else if fate == "its journal was removed" {
-		copied = w.close(true) == nil // which writes it into the file
-	}
-	w.db.Close() //nolint:errcheck // what it could do it has done
-	if a := r.archive.Load(); a != nil {
-		defer a.db.Close()
+	case journalRemoved:
+		copied = w.copyTo(ctx, r.path) == nil || w.fold(ctx) == nil // no room for a copy: then in place
 	}
 	told := fate + ": "
+	old := r.archive.Load()
 	if copied {
+		w.db.Close() //nolint:errcheck // what it held is in the other one
 		again, err := openWriter(r.path)
 		var a *archive
 		if err == nil {
-			a, err = openArchive(r.path)
+			if a, err = openArchive(r.path); err != nil {
+				again.db.Close()
+			}
 		}
 		if err == nil {
 			r.archive.Store(a)
+			if old != nil {
+				old.db.Close()
+			}
 			r.mu.Lock()
 			r.w = again
 			r.mu.Unlock()
@@ -94,13 +109,16 @@ func (r *Recorder) rescue(ctx context.Context, w *writer, fate string) error {
 			r.tellFile(told + "written again, nothing is lost")
 			return nil
 		}
-		copied = false
 	}
 	aside, err := setAside(r.path)
 	if err != nil {
 		return err
 	}
+	w.db.Close() //nolint:errcheck // its file has another name now, and SQLite leaves that alone
 	r.archive.Store(nil)
+	if old != nil {
+		old.db.Close()
+	}
 	r.lock.release()
 	r.mu.Lock()
 	r.w = nil
@@ -119,21 +137,32 @@ func (r *Recorder) tellFile(what string) {
 	r.version.Add(1)
 }
 
-// copyTo writes all of the database that is open into a new file, readable by its owner only.
+// copyTo writes all of the database that is open to a path, in the place of what stands there.
 func (w *writer) copyTo(ctx context.Context, path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { // its directory may be gone with it
 		return err
 	}
-	f.Close()
-	for _, suffix := range []string{"-wal", "-shm"} {
-		os.Remove(path + suffix) //nolint:errcheck // of the file that is gone
-	}
-	if _, err = w.db.ExecContext(ctx, "VACUUM INTO ?", path); err != nil {
-		os.Remove(path)
-	}
-	return err
+	return copyInto(ctx, w.db, path, func() {
+		for _, suffix := range []string{"-wal", "-shm"} {
+			os.Remove(path + suffix) //nolint:errcheck // of the file that is gone
+		}
+	})
 }
+
+// fold writes all of the journal into the file. An error also means that a reader kept it from that.
+func (w *writer) fold(ctx context.Context) error {
+	var busy, pages, done int
+	if err := w.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &done); err != nil {
+		return err
+	}
+	if busy != 0 {
+		return errors.New("somebody reads the session just now")
+	}
+	return nil
+}
+
+// asideMark is what the name of a session has between its ID and a number when it was set aside.
+const asideMark = "-damaged"
 
 // setAside gives what stands at a session's path another name that is a session's too, so that it can be looked at. It gives
 // that name, empty when nothing stood there.
@@ -143,16 +172,26 @@ func setAside(path string) (string, error) {
 	}
 	stem := strings.TrimSuffix(path, Extension)
 	for n := 1; ; n++ {
-		to := fmt.Sprintf("%s-damaged%d%s", stem, n, Extension)
-		if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) && n < 1000 {
-			continue
+		to := stem + asideMark + strconv.Itoa(n) + Extension
+		if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+			if n < 1000 {
+				continue
+			}
+			return "", fmt.Errorf("setting the damaged session aside: there are %d of its kind already: move them elsewhere", n)
 		}
+		// The journal has both names before the file has its new one: whoever is killed here leaves them together.
+		linked := os.Link(path+"-wal", to+"-wal")
 		if err := os.Rename(path, to); err != nil {
+			os.Remove(to + "-wal") //nolint:errcheck // only its second name
 			return "", fmt.Errorf("setting the damaged session aside: %w", err)
 		}
-		os.Rename(path+"-wal", to+"-wal") //nolint:errcheck // mostly there is none
-		os.Remove(path + "-shm")          //nolint:errcheck // made anew
-		return to[strings.LastIndexByte(to, '/')+1:], nil
+		if linked == nil {
+			os.Remove(path + "-wal") //nolint:errcheck // only its first name
+		} else {
+			os.Rename(path+"-wal", to+"-wal") //nolint:errcheck // mostly there is none; or a disk without hard links
+		}
+		os.Remove(path + "-shm") //nolint:errcheck // made anew
+		return filepath.Base(to), nil
 	}
 }
 

@@ -38,8 +38,23 @@ func TestWhatHappensToTheFileUnderItsRecorder(t *testing.T) {
 			},
 			told: "its file was removed: written again, nothing is lost",
 		},
+		"its whole directory is removed": {
+			do:   func(t *testing.T, path string) { must(t, os.RemoveAll(filepath.Dir(path))) },
+			told: "its file was removed: written again, nothing is lost",
+		},
 		"only its journal is removed": {
 			do:   func(t *testing.T, path string) { must(t, os.Remove(path+"-wal")) },
+			told: "its journal was removed: written again, nothing is lost",
+		},
+		"only its journal is removed, while somebody reads": {
+			do: func(t *testing.T, path string) {
+				reading(t, path)
+				must(t, os.Remove(path+"-wal"))
+			},
+			told: "its journal was removed: written again, nothing is lost",
+		},
+		"only the index of its journal is removed": {
+			do:   func(t *testing.T, path string) { must(t, os.Remove(path+"-shm")) },
 			told: "its journal was removed: written again, nothing is lost",
 		},
 		"another file is moved into its place": {
@@ -72,6 +87,7 @@ func TestWhatHappensToTheFileUnderItsRecorder(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			src := engine()
 			r := newTestRecorder(t, Options{Dir: filepath.Join(t.TempDir(), "sessions"), Sources: func() []probes.Source { return []probes.Source{src} }})
 			drive(t, r, 0, 300)
@@ -119,6 +135,106 @@ func TestWhatHappensToTheFileUnderItsRecorder(t *testing.T) {
 				t.Errorf("trouble in the new file: %s", tr)
 			}
 		})
+	}
+}
+
+// reading begins to read a session and does so until the test ends, as a console does that is stopped by ctrl-z.
+func reading(t *testing.T, path string) {
+	t.Helper()
+	a, err := openArchive(path)
+	must(t, err)
+	tx, err := a.db.Begin()
+	must(t, err)
+	var n int
+	must(t, tx.QueryRow("SELECT count(*) FROM journal").Scan(&n))
+	t.Cleanup(func() {
+		tx.Rollback() //nolint:errcheck // it only read
+		a.db.Close()
+	})
+}
+
+// Whoever ends a recording while its removed file is written again still gets all of it.
+func TestAFileThatIsWrittenAgainAtTheEndIsWhole(t *testing.T) {
+	src := engine()
+	r := newTestRecorder(t, Options{Dir: t.TempDir(), Sources: func() []probes.Source { return []probes.Source{src} }})
+	drive(t, r, 0, 2000) // more than memory holds
+	must(t, os.Remove(r.path))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	must(t, r.rescue(ctx, r.w, fileRemoved))
+	must(t, r.Close())
+	s, err := Open(r.path)
+	must(t, err)
+	defer s.Close()
+	if got := one(t, s, "now", at(0)); got != 0 {
+		t.Errorf("the first reading is %v", got)
+	}
+}
+
+// A directory that can't be looked at for a while, as one whose mount comes and goes, is no reason to begin a new file.
+func TestAFileThatCantBeLookedAtForAWhileIsGoneOnWith(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "sessions")
+	src := engine()
+	r := newTestRecorder(t, Options{Dir: dir, Sources: func() []probes.Source { return []probes.Source{src} }})
+	drive(t, r, 0, 200)
+	must(t, os.Rename(dir, dir+"-away"))
+	must(t, os.WriteFile(dir, nil, 0o600))
+	for i := 200; i < 400; i++ {
+		if err := r.Tick(context.Background(), at(i)); err == nil || !strings.Contains(err.Error(), "not a directory") {
+			t.Fatalf("tick %d: %v", i, err)
+		}
+	}
+	must(t, os.Remove(dir))
+	must(t, os.Rename(dir+"-away", dir))
+	drive(t, r, 400, 200)
+	must(t, r.Close())
+	all, err := List(dir)
+	must(t, err)
+	if len(all) != 1 || all[0].Trouble != "" {
+		t.Errorf("the list says %+v", all)
+	}
+	s, err := Open(r.path)
+	must(t, err)
+	defer s.Close()
+	for i := range 600 {
+		if got := one(t, s, "now", at(i)); got != float64(i) {
+			t.Fatalf("now at tick %d = %v", i, got)
+		}
+	}
+}
+
+// A session that was set aside has a name of its own: its ID gives the one that is in its place, and no other file is
+// overwritten.
+func TestASessionThatWasSetAsideIsNotTakenForTheOneInItsPlace(t *testing.T) {
+	dir := t.TempDir()
+	src := engine()
+	r := newTestRecorder(t, Options{Dir: dir, Sources: func() []probes.Source { return []probes.Source{src} }})
+	drive(t, r, 0, 20)
+	before := filepath.Join(dir, r.id+asideMark+"1"+Extension)
+	must(t, os.WriteFile(before, []byte("somebody's"), 0o600))
+	must(t, os.WriteFile(r.path+".new", wholeSession(t, true), 0o600))
+	must(t, os.Rename(r.path+".new", r.path))
+	r.Tick(context.Background(), at(20)) //nolint:errcheck // what comes of it is looked at below
+	drive(t, r, 21, 10)
+	must(t, r.w.commit(context.Background(), &batch{meta: map[string]string{}}))
+	for _, which := range []string{r.id, "last"} {
+		if path, err := Find(dir, which); err != nil || path != r.path && which == r.id {
+			t.Errorf("%s is %s, %v", which, path, err)
+		}
+	}
+	if b, err := os.ReadFile(before); err != nil || string(b) != "somebody's" {
+		t.Errorf("the file that stood there holds %q, %v", b, err)
+	}
+	must(t, r.Close())
+	// One whose meta says the same ID as the one in its place, as a damaged one does.
+	must(t, os.Remove(before))
+	b, err := os.ReadFile(r.path)
+	must(t, err)
+	must(t, os.WriteFile(before, b, 0o600))
+	for _, id := range []string{r.id, r.id + asideMark + "1"} {
+		if path, err := Find(dir, id); err != nil || path != filepath.Join(dir, id+Extension) {
+			t.Errorf("%s is %s, %v", id, path, err)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package sessions
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -166,11 +167,7 @@ func (s *saved) Info() Info {
 	defer s.mu.Unlock()
 	i := infoOf(s.path, s.meta)
 	i.Started, i.Last, i.Trouble, i.PID, i.Bytes = first, last, s.trouble, s.pid, fileBytes(s.path)
-	for _, also := range []string{s.damaged(), s.archive.Load().cut} {
-		if i.Trouble == "" {
-			i.Trouble = also
-		}
-	}
+	i.Trouble = cmp.Or(i.Trouble, s.damaged(), s.archive.Load().cut, copied(s.meta))
 	switch {
 	case s.meta["ended"] != "":
 	case s.pid != 0:
@@ -179,6 +176,14 @@ func (s *saved) Info() Info {
 		i.Recording = RecorderDied
 	}
 	return i
+}
+
+// copied says what was damaged in the session that this one is a copy of; empty for one that is whole, or no copy.
+func copied(m map[string]string) string {
+	if m[metaLost] == "" {
+		return ""
+	}
+	return "copied from one that was " + m[metaLost]
 }
 
 func infoOf(path string, m map[string]string) Info {

@@ -74,7 +74,10 @@ func (r *Recorder) store(ctx context.Context) bool {
 	if err == nil {
 		marks, err = w.foreign()
 	}
-	fate := w.fate()
+	fate, lookErr := w.fate()
+	if err == nil {
+		err = lookErr
+	}
 	if fate == "" && isDamage(err) {
 		fate = "its file was damaged (" + err.Error() + ")"
 	}
@@ -151,16 +154,13 @@ func (r *Recorder) keepWithin(ctx context.Context, w *writer) error {
 	if before <= blockOf(msOf(first)) {
 		return nil
 	}
-	gone, err := w.prune(ctx, names, before)
-	if err != nil {
+	if err := w.commit(ctx, &batch{meta: map[string]string{}, forget: &retention{names, before}}); err != nil {
 		return err
 	}
 	r.head.mu.Lock()
 	r.head.first = before
 	r.head.mu.Unlock()
-	return w.commit(ctx, &batch{meta: map[string]string{
-		"first": strconv.FormatInt(before, 10), "blocks": strconv.FormatInt(max(0, metaInt(w.meta, "blocks")-gone), 10),
-	}})
+	return w.shrink(ctx)
 }
 
 // Detach stops recording without ending the session, so that another process can Resume it.

@@ -58,7 +58,7 @@ for ever. The same seed gives the same hour.`),
 
 func (p *program) runDemo(ctx context.Context, c *config.Config, f demoFlags) (err error) {
 	o := sim.Options{Seed: f.seed, GPUs: f.gpus, Addr: fmt.Sprintf("127.0.0.1:%d", f.port)}
-	closeTruth, err := f.trouble.apply(&o)
+	closeTruth, err := f.trouble.apply(&o, 1)
 	if err != nil {
 		return err
 	}

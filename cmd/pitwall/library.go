@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -140,6 +142,8 @@ func (p *program) export() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export SESSION FILE",
 		Short: "Copy a session into one file, also while it is recorded",
+		Long: para(`The copy stands alone: it can be taken elsewhere and opened there. Of a damaged session what can be read is copied, and it
+is told what is missing: the exit status is 1 then.`),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return fail(exitUsage, "pitwall sessions export 20261124-231800-7f3a copy.pitwall", "a session and a file are needed, and %d arguments were given", len(args))
@@ -158,14 +162,18 @@ func (p *program) export() *cobra.Command {
 			if _, err := os.Lstat(args[1]); err == nil {
 				return fail(exitUsage, "give a file that is not there yet", "%s exists already", args[1])
 			}
-			if err := sessions.Export(cmd.Context(), path, args[1]); err != nil {
-				return fmt.Errorf("exporting %s: %w", path, err)
+			incomplete := sessions.Export(cmd.Context(), path, args[1])
+			if incomplete != nil && !errors.Is(incomplete, sessions.ErrIncomplete) {
+				return fmt.Errorf("exporting %s: %w", path, incomplete)
 			}
 			st, err := os.Stat(args[1])
 			if err != nil {
 				return fmt.Errorf("looking at the copy: %w", err)
 			}
 			fmt.Fprintf(p.stdout, "%s (%s)\n", args[1], humanize.IBytes(uint64(st.Size())))
+			if incomplete != nil {
+				return fail(exitFailed, "pitwall sessions check tells from when to when", "session %s is not whole: %w", filepath.Base(path), incomplete)
+			}
 			return nil
 		}),
 	}

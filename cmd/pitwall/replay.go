@@ -127,10 +127,11 @@ func (p *program) replayScreen(c *config.Config, r sessions.Reader, f replayFlag
 		Tried:  []string{"the session has none"},
 	}
 	if o.Window == 0 {
-		o.Window = min(last.Sub(first), 5*time.Minute) // the shortest that holds the session, at most this
-	}
-	if o.Window <= 0 {
-		o.Window = time.Minute // of a session with one tick, or none yet
+		// What holds the session, from one minute to five. One that grows will fill five.
+		o.Window = min(max(last.Sub(first).Truncate(10*time.Second)+10*time.Second, time.Minute), 5*time.Minute)
+		if o.Window > time.Minute && r.Info().Recording != sessions.Saved {
+			o.Window = 5 * time.Minute
+		}
 	}
 	if f.engine != "" {
 		o.Engine = instance(f.engine)

@@ -28,9 +28,9 @@ type simFlags struct {
 	stepTimes string
 	trouble   troubleFlags
 
-	maxSeqs, maxBatched, blocks, blockSize, maxLen int
-	noPrefix, devMode, sleepMode, times, details   bool
-	flipRate                                       float64
+	maxSeqs, maxBatched, blocks, blockSize, maxLen, maxQueued, maxQueuedTokens int
+	noPrefix, devMode, sleepMode, times, details, loadTracking                 bool
+	flipRate                                                                   float64
 }
 
 // troubleFlags are those by which a simulation is told what goes wrong; demo has them too.
@@ -74,6 +74,9 @@ curl -H 'X-Pitwall-Fault: cut-stream; after=7' …/v1/completions`,
 	cmd.Flags().BoolVar(&f.noPrefix, "no-prefix-caching", false, "without a prefix cache")
 	cmd.Flags().BoolVar(&f.devMode, "dev-mode", false, "the routes of VLLM_SERVER_DEV_MODE: /pause, /resume, /sleep, /reset_prefix_cache …")
 	cmd.Flags().BoolVar(&f.sleepMode, "enable-sleep-mode", false, "make /sleep and /wake_up work")
+	cmd.Flags().IntVar(&f.maxQueued, "max-num-queued-reqs", 0, "how many requests there may be before more are refused with a 503 (0: no limit)")
+	cmd.Flags().IntVar(&f.maxQueuedTokens, "max-num-queued-tokens", 0, "how many prompt tokens may wait for their first token before more are refused (0: no limit)")
+	cmd.Flags().BoolVar(&f.loadTracking, "enable-server-load-tracking", false, "make /load count the requests over HTTP")
 	cmd.Flags().BoolVar(&f.times, "enable-per-request-metrics", false, "times in each answer")
 	cmd.Flags().BoolVar(&f.details, "enable-prompt-tokens-details", false, "cached tokens in each answer's usage")
 	cmd.Flags().Float64Var(&f.flipRate, "flip-rate", 0, "probability that a token of a greedy answer depends on the batch, 0 to 1")
@@ -95,7 +98,7 @@ func faultsHelp() string {
 	}
 	return "A schedule of faults (--faults FILE) is a YAML list; times are simulated and count from when it begins to serve:\n\n" +
 		"    - at: 90s\n      for: 20s\n      fault: hang\n    - {at: 3m, fault: xid, gpu: 0, code: 79}\n\n" +
-		para("There are "+strings.Join(names, ", ")+"; pitwall sim faults says what each does and takes.") + "\n\n" +
+		para("With several models an entry may name the one that it happens to: engine: 1 is the second. There are "+strings.Join(names, ", ")+"; pitwall sim faults says what each does and takes.") + "\n\n" +
 		para(`GET /pitwall/truth tells what really happened so far, GET /pitwall/trace the scheduler's latest decisions; POST /pitwall/faults
 takes a schedule that begins now. A request asks for a fault of its own in the header X-Pitwall-Fault or in vllm_xargs.pitwall_fault.`)
 }
@@ -129,9 +132,9 @@ func (p *program) runSim(ctx context.Context, f simFlags) (err error) {
 	}
 	o := sim.Options{
 		Config: sim.Config{MaxNumSeqs: f.maxSeqs, MaxNumBatchedTokens: f.maxBatched, Blocks: f.blocks, BlockSize: f.blockSize, MaxModelLen: f.maxLen,
-			NoPrefixCache: f.noPrefix},
+			NoPrefixCache: f.noPrefix, MaxNumQueuedReqs: f.maxQueued, MaxNumQueuedTokens: f.maxQueuedTokens},
 		Seed: f.seed, Speed: f.speed, GPUs: f.gpus, Quiet: f.quiet, Warm: f.warm, DevMode: f.devMode, SleepMode: f.sleepMode,
-		RequestMetrics: f.times, TokenDetails: f.details, FlipRate: f.flipRate,
+		RequestMetrics: f.times, TokenDetails: f.details, FlipRate: f.flipRate, LoadTracking: f.loadTracking,
 	}
 	if f.warm == 0 {
 		o.Warm = -1 // none
@@ -145,23 +148,21 @@ func (p *program) runSim(ctx context.Context, f simFlags) (err error) {
 			return fail(exitUsage, "pitwall sim step-times prints a file to start from", "--step-times: %w", err)
 		}
 	}
-	closeTruth, err := f.trouble.apply(&o)
+	if len(f.models) == 0 {
+		f.models = []string{""}
+	}
+	closeTruth, err := f.trouble.apply(&o, len(f.models))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeTruth()) }()
-	if len(f.models) == 0 {
-		f.models = []string{""}
-	}
 	for i, model := range f.models {
 		one := o
 		one.Model = model
 		if one.Addr, err = portAfter(f.listen, i); err != nil {
 			return err
 		}
-		if i > 0 { // what goes wrong happens to the first
-			one.Seed, one.Faults, one.Truth = o.Seed+uint64(i), nil, nil
-		}
+		one.Engine, one.Seed = i, o.Seed+uint64(i)
 		s, err := sim.Start(ctx, one)
 		if err != nil {
 			return fail(exitUsage, "--listen 127.0.0.1:0 takes a free port", "%w", err)
@@ -173,8 +174,8 @@ func (p *program) runSim(ctx context.Context, f simFlags) (err error) {
 	return nil
 }
 
-// apply gives a simulation its faults. closeTruth closes the truth's file, if there is one.
-func (f *troubleFlags) apply(o *sim.Options) (closeTruth func() error, err error) {
+// apply gives simulations of so many engines their faults. closeTruth closes the truth's file, if there is one.
+func (f *troubleFlags) apply(o *sim.Options, engines int) (closeTruth func() error, err error) {
 	none := func() error { return nil }
 	if seed, ok := strings.CutPrefix(f.faults, "random:"); ok {
 		n, err := strconv.ParseUint(seed, 10, 64)
@@ -189,6 +190,11 @@ func (f *troubleFlags) apply(o *sim.Options) (closeTruth func() error, err error
 		}
 		if err != nil {
 			return none, fail(exitUsage, "pitwall sim --help lists the faults and what they take", "--faults: %w", err)
+		}
+	}
+	for _, x := range o.Faults {
+		if x.Engine >= engines {
+			return none, fail(exitUsage, "engines count from 0, in the order of --model", "--faults: the fault %s happens to engine %d, there are %d", x.Kind, x.Engine, engines)
 		}
 	}
 	if f.truth == "" {

@@ -216,6 +216,9 @@ func (l *look) engine(ctx context.Context, t *tap) engineReading {
 			break
 		}
 	}
+	if e.State == "" && r.Late != "" {
+		e.State, e.Reason = "no_answer", r.Late+", and did not come while it was waited for"
+	}
 	if e.Reason == "" && e.State != stateReady {
 		e.Reason = e.Error
 	}

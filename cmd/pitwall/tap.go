@@ -73,9 +73,11 @@ func (t *tap) Read(ctx context.Context) probes.Reading {
 	r := t.Source.Read(ctx)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r.Late == "" { // what is late still comes
-		t.last, t.at = r, at
+	if r.Late == "" {
 		t.count++
+	}
+	if r.Late == "" || t.count == 0 { // what is late still comes, and takes nothing back that is there
+		t.last, t.at = r, at
 	}
 	t.events = append(t.events, r.Events...)
 	return r

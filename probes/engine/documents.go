@@ -56,14 +56,3 @@ func scalarAt(v any, at string) string {
 	}
 	return ""
 }
-
-// startUpFacts are those that nothing but the command line tells.
-func startUpFacts(d *dialect.Dialect) []string {
-	var out []string
-	for _, f := range d.Flags {
-		if f.Sole {
-			out = append(out, f.Fact)
-		}
-	}
-	return out
-}

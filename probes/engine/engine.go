@@ -213,6 +213,10 @@ func (s *Scraper) Read(ctx context.Context) probes.Reading {
 	st := s.machine.now
 	s.status.Store(&st)
 	if changed && st.State == Restarted {
+		if s.pid == 0 { // else adopt has done so: what the new process does not tell is not what the old one told
+			clear(s.facts)
+			clear(s.unknown)
+		}
 		s.askModel = time.Time{}
 	}
 	if err == nil || o.Outcome == Pageless {

@@ -126,6 +126,17 @@ func merge(into, from map[string]string) {
 	}
 }
 
+// startUpFacts are those that nothing but the command line tells.
+func startUpFacts(d *dialect.Dialect) []string {
+	var out []string
+	for _, f := range d.Flags {
+		if f.Sole {
+			out = append(out, f.Fact)
+		}
+	}
+	return out
+}
+
 // unknownStartUp gives, by fact, why one that nothing but the command line tells is unknown.
 func unknownStartUp(d *dialect.Dialect, facts map[string]string, srv Server, seen bool, unseen string) map[string]string {
 	out := map[string]string{}
@@ -157,6 +168,9 @@ func absentMetrics(d *dialect.Dialect, w Work, version string, present map[strin
 		have[s.Labels.Get(model.MetricNameLabel)] = true
 	}
 	out := map[string]string{}
+	if !w.Counts {
+		out[fmt.Sprintf("pitwall_engine_state{state=%q}", Stalled)] = "no counter on its page moves at every step: that the engine stands still can't be told"
+	}
 	for _, e := range d.Expect {
 		if have[e.Metric] {
 			continue

@@ -247,6 +247,17 @@ func TestAnEngineThatNobodyKnowsIsRecordedUnderItsOwnNames(t *testing.T) {
 	}
 }
 
+// What nobody needs of a list of models may be of any type: it is a list all the same.
+func TestAListOfModelsNeedsOnlyWhatIsReadOfIt(t *testing.T) {
+	list := saying{200, "application/json", `{"data":[{"id":"tiny","owned_by":"nova","created":1732.5,"permission":"all","root":null}]}`}
+	srv := serves(t, map[string]saying{"/metrics": pageOfFile(t, "unknown.prom"), "/v1/models": list})
+	s := turns(watched(t, srv, Options{}))
+	r := s.Read(context.Background())
+	if job(s) != "other" || s.Status().State != Ready || factOf(r, srv, "model") != "tiny" {
+		t.Errorf("%s, %+v, model %q", job(s), s.Status(), factOf(r, srv, "model"))
+	}
+}
+
 func TestAnEngineWithoutAPageIsReadyAndSaysWhyThereIsNothing(t *testing.T) {
 	answers := llama(t, "llamacpp-b1-idle.prom")
 	answers["/metrics"] = saying{501, "application/json", `{"error":{"code":501,"message":"This server does not support metrics endpoint. Start it with --metrics","type":"not_supported_error"}}`}
@@ -425,6 +436,13 @@ func TestAnEngineWithoutACounterOfProgressIsNeverStalled(t *testing.T) {
 		if w := tr.page(at(float64(s)), lines(t, string(body))); w.Still != 0 || w.Running != 162 || w.Waiting != 2826 {
 			t.Fatalf("%+v", w)
 		}
+	}
+	const stalled = `pitwall_engine_state{state="stalled"}`
+	if why := absentMetrics(d, tr.page(at(100), lines(t, string(body))), "", nil, nil)[stalled]; !strings.Contains(why, "can't be told") {
+		t.Errorf("that is not said: %q", why)
+	}
+	if why, there := absentMetrics(d, Work{Own: true, Counts: true}, "", nil, nil)[stalled]; there {
+		t.Errorf("said of one that has such a counter: %q", why)
 	}
 }
 

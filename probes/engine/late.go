@@ -1,9 +1,7 @@
 package engine
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"time"
 )
 
@@ -79,15 +77,4 @@ func (s *Scraper) stop() {
 	if q := s.asking.Load(); q != nil {
 		q.cancel()
 	}
-}
-
-// unquoted gives the page inside of a JSON string: some builds of one engine have sent it so.
-func unquoted(body []byte) []byte {
-	if b := bytes.TrimSpace(body); len(b) > 1 && b[0] == '"' {
-		var page string
-		if json.Unmarshal(b, &page) == nil {
-			return []byte(page)
-		}
-	}
-	return body
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -191,6 +192,17 @@ func (p *pages) settle(out []probes.Sample, n *newcomers, next string) []probes.
 		kept = append(kept, out[i])
 	}
 	return kept
+}
+
+// unquoted gives the page inside of a JSON string: some builds of one engine have sent it so.
+func unquoted(body []byte) []byte {
+	if b := bytes.TrimSpace(body); len(b) > 1 && b[0] == '"' {
+		var page string
+		if json.Unmarshal(b, &page) == nil {
+			return []byte(page)
+		}
+	}
+	return body
 }
 
 func isOpenMetrics(contentType string) bool {

@@ -315,15 +315,26 @@ func TestAHealthCheckThatDoesNotAnswer(t *testing.T) {
 func TestARestartIsSeenByTheCounters(t *testing.T) {
 	f := newFake(t, "vllm-0.32-after.prom")
 	s := scraper(t, f.URL, Access{})
-	s.Read(context.Background())
+	r := s.Read(context.Background())
 	_, body := fixture(t, "vllm-0.32-fresh.prom")
 	page := strings.ReplaceAll(string(body), "HuggingFaceTB/SmolLM2-135M-Instruct", "tiny")
 	// The recordings are of two servers, the fresh one being the older.
 	page = regexp.MustCompile(`(?m)^process_start_time_seconds .*$`).ReplaceAllString(page, "process_start_time_seconds 1.79548e+09")
+	// The new one has not made up its mind about its cache yet.
+	page = regexp.MustCompile(`(?m)^vllm:cache_config_info.*\n`).ReplaceAllString(page, "")
+	if f.fact(r, "num_gpu_blocks") == "" || f.fact(r, "version") == "" {
+		t.Errorf("facts of the first %v", r.Facts)
+	}
 	f.show(textType, page)
-	r := s.Read(context.Background())
+	r = s.Read(context.Background())
 	if st := s.Status(); st.State != Restarted {
 		t.Errorf("state %+v", st)
+	}
+	if v := f.fact(r, "num_gpu_blocks"); v != "" {
+		t.Errorf("the new engine has %s blocks by what the old one said", v)
+	}
+	if f.fact(r, "version") == "" || f.fact(r, "model") == "" {
+		t.Errorf("it was not asked again: %v", r.Facts)
 	}
 	if len(r.Events) != 1 || r.Events[0].Severity != probes.Warning {
 		t.Errorf("events %+v", r.Events)

@@ -131,7 +131,8 @@ func (m *machine) observe(o Observation) (change, bool) {
 	if next.Since.IsZero() {
 		next.Since = o.At
 	}
-	if next.State == m.now.State {
+	once := next.State == Restarted && m.restarted.Equal(o.At) // a second restart within the minute is one more
+	if next.State == m.now.State && !once {
 		m.now.Reason = next.Reason
 		return change{}, false
 	}

@@ -54,6 +54,7 @@ func TestStatesFollowWhatIsSeen(t *testing.T) {
 		{"it starts, then answers: ready after the time it took", []sight{{at: 2, how: Refused, pid: 7}, {at: 78, pid: 7, work: idling()}}, Ready, 78, "", "ready after 1m18s"},
 		{"starting lasts ten minutes and stays starting", []sight{{at: 2, how: Refused, pid: 7}, {at: 300, how: Refused, pid: 7}, {at: 600, how: Refused, pid: 7}}, Starting, 0, "", "starting"},
 		{"a start that fails: the process is gone before it was ready", []sight{{at: 2, how: Refused, pid: 7}, {at: 9, how: Refused}}, NoEngine, 9, "process 7 ended before it was ready", "start failed"},
+		{"a second restart within the minute is one more", []sight{{at: 1, pid: 7, work: idling()}, {at: 2, pid: 8, work: idling()}, {at: 30, pid: 8, work: idling()}, {at: 40, pid: 9, work: idling()}}, Restarted, 40, "process 9 instead of 8", "restarted: process 9 instead of 8"},
 		{"it answers from the first look on: ready", []sight{{at: 5, work: working()}}, Ready, 5, "", "ready"},
 		{"a page without any of its own metrics is still an engine that answers", []sight{{at: 5, work: Work{Running: math.NaN(), Waiting: math.NaN()}}}, Ready, 5, "", "ready"},
 		{"killed: the port closes and the process is gone", []sight{{at: 1, pid: 7, work: working()}, {at: 2, how: Refused}}, NoEngine, 2, "process 7 is gone", "engine is gone"},

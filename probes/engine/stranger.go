@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -34,10 +33,7 @@ func (s *Scraper) stranger(ctx context.Context, now time.Time, page []probes.Sam
 	why := ""
 	switch {
 	case a.status == http.StatusOK:
-		var list struct {
-			Data []json.RawMessage `json:"data"`
-		}
-		if json.Unmarshal(a.body, &list) == nil && list.Data != nil {
+		if list, err := modelList(a.body); err == nil && list != nil {
 			return ""
 		}
 		why = "what it gives there is none"

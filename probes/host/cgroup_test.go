@@ -123,30 +123,44 @@ func TestOutOfMemory(t *testing.T) {
 		own    string
 		change func(tree)
 		want   []probes.Event
+		later  func(tree) // what happens by the next reading, which is the one that tells
+		wait   int        // how many readings it takes until it is told
 	}{
-		{"a counter that stands says nothing, however high", "/user.slice", func(tree) {}, nil},
+		{"a counter that stands says nothing, however high", "/user.slice", func(tree) {}, nil, nil, 0},
 		{"a kill in the engine's cgroup is critical, and told once although the host counts it too", "/user.slice",
 			func(tr tree) { tr.cgroup(ctr, events(6)); host(tr, 11) },
 			[]probes.Event{{Kind: KindOOMKill, Subject: "host", Severity: probes.Critical,
 				Title: "out of memory: the kernel killed a process in the engine's cgroup (/c1.scope)",
-				Attrs: map[string]string{"of": "engine", "path": ctr, "killed": "1", "total": "6"}}}},
+				Attrs: map[string]string{"of": "engine", "path": ctr, "killed": "1", "total": "6"}}}, nil, 0},
 		{"a cgroup that both share is told once", ctr,
 			func(tr tree) { tr.cgroup(ctr, events(7)); host(tr, 12) },
 			[]probes.Event{{Kind: KindOOMKill, Subject: "host", Severity: probes.Critical,
 				Title: "out of memory: the kernel killed 2 processes in pitwall's cgroup (/c1.scope)",
-				Attrs: map[string]string{"of": "pitwall", "path": ctr, "killed": "2", "total": "7"}}}},
+				Attrs: map[string]string{"of": "pitwall", "path": ctr, "killed": "2", "total": "7"}}}, nil, 0},
 		{"a kill elsewhere on the host is a warning", "/user.slice",
 			func(tr tree) { host(tr, 11) },
 			[]probes.Event{{Kind: KindOOMKill, Subject: "host", Severity: probes.Warning,
 				Title: "out of memory: the kernel killed a process on this host, not in the cgroup of pitwall or of an engine",
-				Attrs: map[string]string{"of": "host", "path": "", "killed": "1", "total": "11"}}}},
+				Attrs: map[string]string{"of": "host", "path": "", "killed": "1", "total": "11"}}}, nil, lastsDying},
+		{"at once where there is no engine that it could have been", "/user.slice",
+			func(tr tree) { tr.kill(100) },
+			[]probes.Event{{Kind: KindOOMKill, Subject: "host", Severity: probes.Warning,
+				Title: "out of memory: the kernel killed a process on this host, not in the cgroup of pitwall or of an engine",
+				Attrs: map[string]string{"of": "host", "path": "", "killed": "1", "total": "11"}}},
+			func(tr tree) { host(tr, 11) }, 1},
+		{"an engine's process that takes a while to die went with it", "/user.slice",
+			func(tr tree) { host(tr, 11) },
+			[]probes.Event{{Kind: KindOOMKill, Subject: "host", Severity: probes.Critical,
+				Title: "out of memory: the kernel killed a process on this host, and engine process 100 is gone",
+				Attrs: map[string]string{"of": "host", "path": "", "killed": "1", "total": "11"}}},
+			func(tr tree) { tr.kill(100) }, 1},
 		{"and critical when an engine's process went with it, whose cgroup went too", "/user.slice",
 			func(tr tree) { host(tr, 11); tr.kill(100); tr.remove("sys/fs/cgroup" + ctr) },
 			[]probes.Event{{Kind: KindOOMKill, Subject: "host", Severity: probes.Critical,
 				Title: "out of memory: the kernel killed a process on this host, and engine process 100 is gone",
-				Attrs: map[string]string{"of": "host", "path": "", "killed": "1", "total": "11"}}}},
+				Attrs: map[string]string{"of": "host", "path": "", "killed": "1", "total": "11"}}}, nil, 0},
 		{"a new cgroup of the same name starts at zero", "/user.slice",
-			func(tr tree) { tr.cgroup(ctr, events(0)) }, nil},
+			func(tr tree) { tr.cgroup(ctr, events(0)) }, nil, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tr := v2(t, c.own, ctr)
@@ -158,6 +172,14 @@ func TestOutOfMemory(t *testing.T) {
 				t.Errorf("the first reading tells of %v", ev)
 			}
 			c.change(tr)
+			for range c.wait {
+				if ev := r.next().Events; len(ev) != 0 {
+					t.Errorf("told too early: %v", ev)
+				}
+				if c.later != nil {
+					c.later(tr)
+				}
+			}
 			if d := cmp.Diff(c.want, r.next().Events); d != "" {
 				t.Error(d)
 			}

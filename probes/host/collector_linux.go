@@ -57,6 +57,8 @@ type Collector struct {
 	cgroups     cgroups
 	hostKills   float64
 	haveKills   bool
+	killed      float64 // kills on the host that nobody is known to have suffered yet
+	dying       int     // for how many readings it is waited for that somebody has
 	facts       map[string]string
 	absent      map[string]string
 	events      []probes.Event
@@ -186,6 +188,10 @@ func (c *Collector) places() (watched []place, hidden bool) {
 	return places(c.opts.Paths, procs, func(pid int) bool { return sameNamespace(c.opts.Proc, pid, "mnt") }, c.own)
 }
 
+// lastsDying is for how many readings it is waited for that a killed process is gone: the kernel counts the kill first, and
+// then takes back the memory, which may be much.
+const lastsDying = 2
+
 // outOfMemory reads the limits and the OOM counters, and tells of a rise: of a cgroup's that is watched, or else of the
 // host's. The latter is critical only if an engine's process went with it; it may have been anybody's.
 func (c *Collector) outOfMemory(now time.Time, fresh bool, out *sink) {
@@ -207,14 +213,20 @@ func (c *Collector) outOfMemory(now time.Time, fresh bool, out *sink) {
 	}
 	total, ok := collectVMStat(c.opts.Proc, out)
 	if c.haveKills && ok && total > c.hostKills && len(rose) == 0 {
-		sev, where := probes.Warning, "on this host, not in the cgroup of pitwall or of an engine"
-		if len(gone) > 0 {
-			sev = probes.Critical
-			where = "on this host, and engine process " + joined(gone) + " is gone"
-		}
-		c.events = append(c.events, oomEvent(sev, "host", "", where, total-c.hostKills, total))
+		c.killed, c.dying = c.killed+total-c.hostKills, lastsDying
 	}
 	c.hostKills, c.haveKills = total, ok
+	switch {
+	case c.killed == 0:
+	case len(gone) > 0:
+		c.events = append(c.events, oomEvent(probes.Critical, "host", "", "on this host, and engine process "+joined(gone)+" is gone", c.killed, total))
+		c.killed = 0
+	case c.dying == 0 || len(members) == 1: // there is no engine that it could have been
+		c.events = append(c.events, oomEvent(probes.Warning, "host", "", "on this host, not in the cgroup of pitwall or of an engine", c.killed, total))
+		c.killed = 0
+	default:
+		c.dying--
+	}
 }
 
 func joined(pids []int) string {

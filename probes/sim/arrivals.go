@@ -20,13 +20,16 @@ func (e *Engine) arrived(by time.Duration) *Request {
 	return first.take(e.demand)
 }
 
-// arrivals moves what has come by now into the queue, in the order of arrival.
-func (e *Engine) arrivals() {
-	for r := e.arrived(e.now); r != nil; r = e.arrived(e.now) {
+// collect takes what the traffic has sent by a time into the inbox, in the order of arrival.
+func (e *Engine) collect(by time.Duration) {
+	for r := e.arrived(by); r != nil; r = e.arrived(by) {
 		e.number(r)
 		if e.refuses(Error5xx, r.number) != nil {
 			e.tally.refused++
 			e.note(r.arrived, wasRefused, r, r.Prompt)
+			continue
+		}
+		if e.turnAway(r) {
 			continue
 		}
 		for _, k := range []Kind{ErrorInStream, CutStream} {
@@ -36,6 +39,11 @@ func (e *Engine) arrivals() {
 		}
 		e.inbox = append(e.inbox, r)
 	}
+}
+
+// arrivals moves what has come by now into the queue, in the order of arrival.
+func (e *Engine) arrivals() {
+	e.collect(e.now)
 	if len(e.inbox) == 0 {
 		return
 	}

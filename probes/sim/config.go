@@ -12,6 +12,10 @@ type Config struct {
 	// Blocks is the number of KV blocks, the reserved one included; 28193, which is what 0.9 of the card's memory leaves
 	// (451,088 tokens). BlockSize is how many tokens a block holds; DefaultBlockSize.
 	Blocks, BlockSize int
+	// MaxNumQueuedReqs is how many requests there may be, those that run included, and MaxNumQueuedTokens how many prompt tokens
+	// may wait for their first token, before more are refused with a 503; no limit if 0 (vLLM, where none is the default too,
+	// would refuse all at 0).
+	MaxNumQueuedReqs, MaxNumQueuedTokens int
 	// NoPrefixCache turns the prefix cache off.
 	NoPrefixCache bool
 	// Steps is how long steps take; nil for the embedded figures (StepTimesYAML).

@@ -82,6 +82,9 @@ func (s *Server) gpuPage() http.Handler {
 // Inject makes faults happen; their At counts from now.
 func (s *Server) Inject(faults ...Fault) error {
 	for _, f := range faults {
+		if f.Engine != 0 && f.Engine != s.options.Engine {
+			return fmt.Errorf("simulated engine: the fault %s names engine %d, this is engine %d: leave \"engine\" out here", f.Kind, f.Engine, s.options.Engine)
+		}
 		if _, ok := entryOf(f.Kind); !ok {
 			return fmt.Errorf("simulated engine: %q is no fault", f.Kind)
 		}

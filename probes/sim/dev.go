@@ -21,8 +21,8 @@ func newSleeping() sleeping {
 	return sleeping{durations: map[string]*histogram{}, inFlight: map[string]int{}}
 }
 
-// record counts an operation while it runs.
-func (m *sleeping) record(operation string, do func()) {
+// record counts an operation while it runs; now is the engine's clock.
+func (m *sleeping) record(operation string, now func() time.Duration, do func()) {
 	m.mu.Lock()
 	m.used = true
 	if m.durations[operation] == nil {
@@ -32,12 +32,12 @@ func (m *sleeping) record(operation string, do func()) {
 	}
 	m.inFlight[operation]++
 	m.mu.Unlock()
-	start := time.Now()
+	start := now()
 	do()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.inFlight[operation]--
-	m.durations[operation].observe(time.Since(start).Seconds())
+	m.durations[operation].observe((now() - start).Seconds())
 }
 
 func (m *sleeping) write(p *page) {
@@ -104,7 +104,7 @@ func (s *Server) devRoutes(get, post func(string, http.HandlerFunc)) {
 			return
 		}
 		// Without --enable-sleep-mode a real server answers as if it slept, and does nothing.
-		s.sleep.record("sleep", func() {
+		s.sleep.record("sleep", s.driver.now, func() {
 			if s.options.SleepMode {
 				s.driver.order(func(e *Engine) { e.Sleep(level, keep) })
 				if level == 1 {
@@ -119,7 +119,7 @@ func (s *Server) devRoutes(get, post func(string, http.HandlerFunc)) {
 	})
 	post("/wake_up", func(w http.ResponseWriter, r *http.Request) {
 		tags := r.URL.Query()["tags"]
-		s.sleep.record("wake", func() {
+		s.sleep.record("wake", s.driver.now, func() {
 			if s.options.SleepMode {
 				level := 0
 				look(func() bool { level = e.asleep; return true })
@@ -142,7 +142,11 @@ func (s *Server) devRoutes(get, post func(string, http.HandlerFunc)) {
 		if !ok {
 			return
 		}
-		s.driver.order(func(e *Engine) { e.Pause(keep) })
+		clearCache, ok := yesNo(w, r, "clear_cache", true)
+		if !ok {
+			return
+		}
+		s.driver.order(func(e *Engine) { e.Pause(keep, clearCache) })
 		reply(w, http.StatusOK, map[string]string{"status": "paused"})
 	})
 	post("/resume", func(w http.ResponseWriter, _ *http.Request) {
@@ -152,8 +156,26 @@ func (s *Server) devRoutes(get, post func(string, http.HandlerFunc)) {
 	get("/is_paused", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, map[string]bool{"is_paused": look(func() bool { return e.paused })})
 	})
-	post("/reset_prefix_cache", func(w http.ResponseWriter, _ *http.Request) {
-		s.driver.order((*Engine).resetCache)
-		reply(w, http.StatusOK, map[string]bool{"success": true})
+	post("/reset_prefix_cache", func(w http.ResponseWriter, r *http.Request) {
+		preempt, ok := yesNo(w, r, "reset_running_requests", false)
+		if !ok {
+			return
+		}
+		done := false
+		s.driver.order(func(e *Engine) { done = e.resetCache(preempt) })
+		reply(w, http.StatusOK, map[string]bool{"success": done})
 	})
+}
+
+// yesNo reads a yes or no out of a query; ok is false when it has refused what is neither.
+func yesNo(w http.ResponseWriter, r *http.Request, name string, unasked bool) (is, ok bool) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return unasked, true
+	}
+	is, err := strconv.ParseBool(text)
+	if err != nil {
+		refuse(w, invalid("bool_parsing", "query."+name, "Input should be a valid boolean, unable to interpret input", "'input': '"+text+"'"))
+	}
+	return is, err == nil
 }

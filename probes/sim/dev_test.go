@@ -169,3 +169,79 @@ func TestResettingThePrefixCacheForgetsIt(t *testing.T) {
 		t.Errorf("after the reset %g hits", n)
 	}
 }
+
+func TestThePrefixCacheIsOnlyResetUnderThoseWhoRunWhenTheyMayBePreempted(t *testing.T) {
+	e := engine(t, Config{})
+	long := request(100, 60, 7)
+	submit(t, e, long)
+	e.Advance()
+	if e.resetCache(false) || len(e.running) != 1 {
+		t.Error("blocks are held: nothing may be reset")
+	}
+	if !e.resetCache(true) || len(e.running) != 0 || e.tally.preemptions != 1 || e.pool.free != e.pool.usable() {
+		t.Errorf("%d run, %d preemptions, %d blocks are free", len(e.running), e.tally.preemptions, e.pool.free)
+	}
+	drain(t, e)
+	if long.produced != 60 || e.tally.success[Length] != 1 {
+		t.Errorf("it ended with %d tokens, %v", long.produced, e.tally.success)
+	}
+	s := serve(t, func(o *Options) { o.DevMode = true })
+	unanswered(t, s, 1, "x")
+	for path, want := range map[string]string{"/reset_prefix_cache": `{"success":true}`, "/reset_prefix_cache?reset_running_requests=perhaps": `bool_parsing`} {
+		if _, _, b := do(t, s, http.MethodPost, path, nil); !strings.Contains(string(b), want) {
+			t.Errorf("%s: %s", path, b)
+		}
+	}
+}
+
+func TestASleepThatKeepsWhatRunsLosesItsCache(t *testing.T) {
+	e := engine(t, Config{})
+	r := request(100, 60, 0)
+	submit(t, e, r)
+	e.Advance()
+	e.Sleep(1, true)
+	if e.pool.usage() != 0 || e.tally.preemptions != 1 || e.tally.running != 1 {
+		t.Errorf("%g of the cache is held, %d preemptions; the gauges stand at %d running", e.pool.usage(), e.tally.preemptions, e.tally.running)
+	}
+	e.Wake()
+	drain(t, e)
+	if r.produced != 60 {
+		t.Errorf("it ended with %d tokens", r.produced)
+	}
+}
+
+func TestRequestsThatAPauseEndsAreCountedLikeAnyThatEnd(t *testing.T) {
+	e := engine(t, Config{MaxNumSeqs: 1})
+	submit(t, e, request(100, 60, 0), request(10, 5, 0))
+	for range 3 {
+		e.Advance()
+	}
+	e.Idle(e.Now() + time.Second)
+	e.Pause(false, true)
+	a := &e.tally
+	if a.success[Aborted] != 2 || a.e2e.n != 2 || a.outputLen.n != 1 || a.outputLen.sum != 3 || a.ttft.n != 2 || a.itl.n != 3 || a.decode.sum < 1 || a.running+a.waiting != 0 {
+		t.Errorf("%v aborted, e2e %d, output %d of sum %g, ttft %d, itl %d, decode %g s", a.success, a.e2e.n, a.outputLen.n, a.outputLen.sum, a.ttft.n, a.itl.n, a.decode.sum)
+	}
+}
+
+func TestLoadCountsRequestsOnlyWhereItIsAskedTo(t *testing.T) {
+	for tracking, want := range map[bool]string{false: `{"server_load":0}`, true: `{"server_load":1}`} {
+		s := serve(t, func(o *Options) { o.LoadTracking = tracking })
+		unanswered(t, s, 1, "x")
+		if _, _, b := do(t, s, http.MethodGet, "/load", nil); string(b) != want {
+			t.Errorf("tracking %v: %s", tracking, b)
+		}
+	}
+}
+
+func TestTimesOfHTTPAndOfSleepAreSimulatedOnes(t *testing.T) {
+	s := serve(t, func(o *Options) { o.SleepMode, o.Speed = true, 100 })
+	do(t, s, http.MethodPost, "/sleep?level=1", nil)
+	f := scrape(t, s)
+	// 16.06 GB at 20 GB/s.
+	for _, name := range []string{"vllm:sleep_mode_operation_duration_seconds", "http_request_duration_highr_seconds"} {
+		if took := total(t, f, name); took < 0.8 {
+			t.Errorf("%s says %g s, the weights need 0.8", name, took)
+		}
+	}
+}

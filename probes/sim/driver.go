@@ -21,6 +21,7 @@ type driver struct {
 	bell    chan struct{} // closed and made anew when there is a new XID
 
 	started time.Time
+	number  int           // of the served engine, among several simulations
 	warm    time.Duration // how far the engines were before started
 	speed   float64
 	wake    chan struct{}
@@ -29,15 +30,17 @@ type driver struct {
 // lazy is how often an unwatched engine is moved, so that nobody who looks has to wait for a long past.
 const lazy = time.Second
 
-func newDriver(engines []*Engine, warm time.Duration, speed float64, faults []Fault) *driver {
+func newDriver(engines []*Engine, warm time.Duration, o Options) *driver {
 	engines[0].RunUntil(warm) // the others catch up when their cards are first looked at
-	d := &driver{engines: engines, started: time.Now(), warm: warm, speed: speed, wake: make(chan struct{}, 1), bell: make(chan struct{})}
+	d := &driver{engines: engines, number: o.Engine, started: time.Now(), warm: warm, speed: o.Speed, wake: make(chan struct{}, 1), bell: make(chan struct{})}
 	for i, e := range engines {
 		e.told = func(f *Fault, at time.Duration, end bool) { d.told(i, f, at, end) }
 	}
-	for _, f := range faults {
-		f.At += warm
-		d.engineFor(f).plan(f)
+	for _, f := range o.Faults {
+		if f.Engine == o.Engine {
+			f.At += warm
+			d.engineFor(f).plan(f)
+		}
 	}
 	return d
 }
@@ -75,7 +78,7 @@ func (d *driver) told(card int, f *Fault, at time.Duration, end bool) {
 
 // stamp gives a line of truth its times.
 func (d *driver) stamp(f Fault, phase string, at time.Duration) Truth {
-	return Truth{Fault: f.Kind, Phase: phase, Seconds: (at - d.warm).Seconds(), Time: d.wall(at).Round(0), For: f.For.Seconds(), Params: f.params()}
+	return Truth{Fault: f.Kind, Phase: phase, Engine: d.number, Seconds: (at - d.warm).Seconds(), Time: d.wall(at).Round(0), For: f.For.Seconds(), Params: f.params()}
 }
 
 // now is the engines' time.
@@ -154,6 +157,18 @@ func (d *driver) turn() (wait time.Duration, down bool) {
 }
 
 var errGone = errors.New("the engine is gone")
+
+// preflight is the API server's look at the engine before a response begins: is it there, and has its queue room for n more.
+func (d *driver) preflight(n int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.catchUp()
+	e := d.engines[0]
+	if e.down > 0 {
+		return errGone
+	}
+	return e.admission(now-frontEnd, n)
+}
 
 // submit hands a client's request to the served engine.
 func (d *driver) submit(r *Request) error {

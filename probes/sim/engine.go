@@ -41,7 +41,8 @@ type Engine struct {
 // NewEngine makes an engine at time zero. Like vLLM it refuses a cache that cannot hold one sequence of the model's length.
 func NewEngine(cfg Config) (*Engine, error) {
 	cfg = cfg.withDefaults()
-	if cfg.MaxModelLen < 1 || cfg.MaxNumSeqs < 1 || cfg.MaxNumBatchedTokens < 1 {
+	if cfg.MaxModelLen < 1 || cfg.MaxNumSeqs < 1 || cfg.MaxNumBatchedTokens < 1 ||
+		cfg.MaxNumQueuedReqs < 0 || cfg.MaxNumQueuedTokens < 0 {
 		return nil, fmt.Errorf("simulated engine: sizes must be positive: %+v", cfg)
 	}
 	if cfg.BlockSize < 1 {
@@ -65,10 +66,17 @@ func NewEngine(cfg Config) (*Engine, error) {
 func (e *Engine) Now() time.Duration { return e.now }
 
 // Submit hands over a request that arrives at the given time, which must not be before the last step began. The scheduler
-// sees it at the next step: what arrives during one is in no gauge.
+// sees it at the next step: what arrives during one is in no gauge. The error is a *refusal where a limit of the queue is
+// reached.
 func (e *Engine) Submit(r *Request, at time.Duration) error {
 	if r.Prompt < 1 || r.Output < 1 || r.Prompt+r.Output > e.cfg.MaxModelLen {
 		return fmt.Errorf("simulated engine: %d + %d tokens do not fit into %d", r.Prompt, r.Output, e.cfg.MaxModelLen)
+	}
+	if e.cfg.MaxNumQueuedReqs > 0 || e.cfg.MaxNumQueuedTokens > 0 {
+		e.collect(at) // who came before takes a place before
+		if err := e.admission(at, 1); err != nil {
+			return err
+		}
 	}
 	r.arrived = at
 	e.number(r)
@@ -362,10 +370,11 @@ func (e *Engine) End() {
 		e.pool.release(r.blocks)
 		r.blocks = nil
 		if r.produced == r.Output {
-			e.tally.finish(r)
+			e.tally.finish(r, r.Reason)
 			e.note(e.now, wasFinished, r, r.produced)
 		} else {
 			e.tally.aborts++
+			e.tally.answered++
 			e.note(e.now, wasAborted, r, r.produced)
 		}
 	}

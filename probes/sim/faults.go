@@ -40,6 +40,8 @@ type Fault struct {
 	Kind Kind
 	// At is when it begins, counted from when the simulation began to serve; For is how long it lasts, 0 for a moment.
 	At, For time.Duration
+	// Engine is which of several simulated engines it happens to, from 0: see Options.Engine.
+	Engine int
 
 	GPU    int           // card, from 0
 	Factor float64       // of slow-steps: how many times longer
@@ -138,6 +140,8 @@ func (f *Fault) set(e Entry, name, text string) (err error) {
 	switch {
 	case name == "for" && e.Moment:
 		return fmt.Errorf("%s happens at a moment: it takes no \"for\"", e.Kind)
+	case name == "engine":
+		return f.setEngine(text)
 	case name != "for" && !slices.Contains(e.fields, name):
 		return fmt.Errorf("%s takes no %q; it takes %s", e.Kind, name, orNothing(e.Params))
 	}
@@ -196,6 +200,18 @@ func (f *Fault) set(e Entry, name, text string) (err error) {
 	}
 	return err
 }
+
+func (f *Fault) setEngine(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > maxEngine {
+		return fmt.Errorf("engine of %s: %q is not a whole number from 0 to %d", f.Kind, text, maxEngine)
+	}
+	f.Engine = n
+	return nil
+}
+
+// maxEngine is the highest number of an engine that a schedule may name.
+const maxEngine = 255
 
 func orNothing(params string) string {
 	if params == "" {

@@ -20,6 +20,7 @@ func TestAScheduleMeansWhatItSays(t *testing.T) {
 			[]Fault{{Kind: SlowSteps, At: 90 * time.Second, For: 5 * time.Second, Factor: 2.5}}},
 		{"a bare number is seconds", "- {at: 1.5, fault: xid, gpu: 1, code: 79}", []Fault{{Kind: XID, At: 1500 * time.Millisecond, GPU: 1, Code: 79}}},
 		{"without at it begins at once", "- fault: crash", []Fault{{Kind: Crash, For: 20 * time.Second}}},
+		{"a schedule for several engines says which", "- {engine: 2, fault: hang}", []Fault{{Kind: Hang, For: 20 * time.Second, Engine: 2}}},
 		{"the order of the file is kept", "- {at: 2s, fault: counter-reset}\n- {at: 1s, fault: ecc, double: true}",
 			[]Fault{{Kind: CounterReset, At: 2 * time.Second}, {Kind: ECC, At: time.Second, Count: 1, Double: true}}},
 	} {
@@ -40,6 +41,7 @@ func TestWhatIsWrongWithAScheduleIsSaidWithItsLine(t *testing.T) {
 		{"a number that is too small", "- {fault: slow-steps, factor: 0.5}", `factor of slow-steps: "0.5" is not a number from 1 to 1000`},
 		{"half a token", "- {fault: cut-stream, after: 1.5}", `"1.5" is not a whole number`},
 		{"not a number", "- {fault: error-5xx, share: NaN}", `share of error-5xx: "NaN"`},
+		{"an engine that there cannot be", "- at: 1s\n  fault: hang\n  engine: -1", `line 3: engine of hang: "-1" is not a whole number`},
 		{"a status that is no error", "- {fault: error-5xx, status: 200}", `status of error-5xx`},
 		{"no fault at all", "- at: 1s", `"fault" is missing`},
 		{"the same key twice", "- {fault: hang, at: 1s, at: 2s}", `at is given twice`},

@@ -47,7 +47,10 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, chat bool) {
 		err = s.spoil(g, r)
 	}
 	if err == nil {
-		err = s.driver.submit(g.req)
+		if err = s.driver.submit(g.req); err != nil && g.wants.Stream && !errors.Is(err, errGone) {
+			rejectInStream(w, err)
+			return
+		}
 	}
 	if err != nil {
 		refuse(w, err)
@@ -60,6 +63,17 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, chat bool) {
 		return
 	}
 	finished = g.answerWhole(w, r)
+}
+
+// rejectInStream refuses a stream for which the API server saw room at first: its status has been sent.
+func rejectInStream(w http.ResponseWriter, err error) {
+	startStream(w)
+	_, _ = w.Write(append(refusalOf(err).chunk(), doneLine...)) // who has gone does not read an error either
+}
+
+func startStream(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+	w.WriteHeader(http.StatusOK)
 }
 
 // answerWhole waits for the answer's end and sends it. It reports whether the engine finished it.
@@ -95,15 +109,18 @@ func (g *generation) answerWhole(w http.ResponseWriter, r *http.Request) (finish
 }
 
 func refuse(w http.ResponseWriter, err error) {
+	refusalOf(err).write(w)
+}
+
+func refusalOf(err error) *refusal {
 	var r *refusal
-	if errors.Is(err, errGone) {
-		engineGone().write(w)
-		return
+	switch {
+	case errors.Is(err, errGone):
+		return engineGone()
+	case errors.As(err, &r):
+		return r
 	}
-	if !errors.As(err, &r) {
-		r = badValue("", "%s", err)
-	}
-	r.write(w)
+	return badValue("", "%s", err)
 }
 
 // prepare reads a request and decides what will be answered.
@@ -113,6 +130,13 @@ func (s *Server) prepare(r *http.Request, chat bool) (*generation, error) {
 		return nil, err
 	}
 	if err := ask.check(s.options.Model, chat); err != nil {
+		return nil, err
+	}
+	// vLLM looks whether there is room before it looks at the rest of the parameters.
+	if err := s.driver.preflight(ask.n()); err != nil {
+		return nil, err
+	}
+	if err := ask.checkSampling(chat); err != nil {
 		return nil, err
 	}
 	g := &generation{s: s, wants: &ask, chat: chat, created: time.Now().Unix(), news: make(chan struct{}, 1)}
@@ -256,8 +280,7 @@ func (g *generation) cutShort(p *progress) {
 
 // stream sends server-sent events as tokens come. It reports whether the engine finished the answer.
 func (g *generation) stream(w http.ResponseWriter, r *http.Request) (finished bool) {
-	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-	w.WriteHeader(http.StatusOK)
+	startStream(w)
 	out := http.NewResponseController(w)
 	_ = out.Flush() // an error shows at the next write
 	send := func(b []byte) bool {

@@ -16,6 +16,7 @@ type handled struct {
 	counts map[[3]string]uint64 // handler, method, status class
 	keys   [][3]string
 	highr  histogram
+	speed  float64 // how many simulated seconds pass in a second
 }
 
 type handler struct {
@@ -30,19 +31,20 @@ var unwatched = map[string]bool{
 	"/metrics": true, "/health": true, "/load": true, "/ping": true, "/version": true, "/server_info": true,
 }
 
-func newHandled() *handled {
-	return &handled{by: map[string]*handler{}, counts: map[[3]string]uint64{}, highr: newHistogram(highrEdges)}
+func newHandled(speed float64) *handled {
+	return &handled{speed: speed, by: map[string]*handler{}, counts: map[[3]string]uint64{}, highr: newHistogram(highrEdges)}
 }
 
 // reset is what a restart does to the counters.
 func (h *handled) reset() {
-	fresh := newHandled()
+	fresh := newHandled(h.speed)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.order, h.by, h.counts, h.keys, h.highr = fresh.order, fresh.by, fresh.counts, fresh.keys, fresh.highr
 }
 
-// wrap counts what a handler answers. The duration is the time to the response's headers.
+// wrap counts what a handler answers. The duration is the time to the response's headers,
+// in simulated seconds like all others on the page.
 func (h *handled) wrap(route string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("server", "uvicorn")
@@ -77,8 +79,9 @@ func (h *handled) add(route string, r *http.Request, w *watchedWriter) {
 	if n, err := strconv.Atoi(w.Header().Get("Content-Length")); err == nil {
 		by.sent += float64(n)
 	}
-	by.duration.observe(w.took.Seconds())
-	h.highr.observe(w.took.Seconds())
+	took := w.took.Seconds() * h.speed
+	by.duration.observe(took)
+	h.highr.observe(took)
 }
 
 // watchedWriter notes status and time of the headers.
@@ -111,15 +114,15 @@ func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // trafficRoute is where the simulation's own traffic would have come in.
 const trafficRoute = "/v1/chat/completions"
 
-// write adds the families to a page. The traffic's own requests, which come by no HTTP, are counted as those that were served
-// and refused; they have no times and sizes here.
-func (h *handled) write(p *page, served, refused uint64) {
+// write adds the families to a page. The traffic's own requests, which come by no HTTP, are counted as those that were
+// answered and refused; they have no times and sizes here.
+func (h *handled) write(p *page, answered, refused uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var total, received, sent, requests []series
 	var durations []labelled
 	own := map[[3]string]uint64{
-		{trafficRoute, http.MethodPost, "2xx"}: served, {trafficRoute, http.MethodPost, "5xx"}: refused,
+		{trafficRoute, http.MethodPost, "2xx"}: answered, {trafficRoute, http.MethodPost, "5xx"}: refused,
 	}
 	for _, k := range h.keys {
 		labels := "handler=" + quote(k[0]) + ",method=" + quote(k[1]) + ",status=" + quote(k[2])

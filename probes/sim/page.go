@@ -44,11 +44,11 @@ func (s *Server) metrics() []byte {
 	p := &page{buf: make([]byte, 0, 80<<10), created: float64(d.wall(e.born).UnixMicro()) / 1e6}
 	s.pythonFamilies(p, now-e.born, e.resident(now), &e.tally)
 	s.engineFamilies(p, e)
-	served, refused := e.tally.finished(), e.tally.refused
+	answered, refused := e.tally.answered, e.tally.refused
 	d.mu.Unlock()
 
 	s.sleep.write(p)
-	s.handled.write(p, served, refused)
+	s.handled.write(p, answered, refused)
 	p.gauge("pitwall_simulated", "1 where the engine is simulated: no model runs and no GPU works.", series{"", 1})
 	return p.buf
 }
@@ -139,8 +139,11 @@ func (s *Server) engineFamilies(p *page, e *Engine) {
 	p.counter("vllm:request_success", "Count of successfully processed requests.",
 		finished("stop", t.success[Stop]), finished("length", t.success[Length]),
 		finished("abort", t.success[Aborted]), finished("error", t.success[Errored]), finished("repetition", 0))
+	rejected := func(l limit) series {
+		return series{model + ",reason=" + quote(l.String()), float64(t.rejections[l])}
+	}
 	p.counter("vllm:admission_rejections", "Number of admission attempts rejected by a queue limit, by reason.",
-		series{model + `,reason="max_num_queued_reqs"`, 0}, series{model + `,reason="max_num_queued_tokens"`, 0})
+		rejected(queuedRequests), rejected(queuedTokens))
 	p.histogram("vllm:request_prompt_tokens", "Number of prefill tokens processed.", hist(&t.promptLen))
 	p.histogram("vllm:request_generation_tokens", "Number of generation tokens processed.", hist(&t.outputLen))
 	p.histogram("vllm:iteration_tokens_total", "Histogram of number of tokens per engine_step.", hist(&t.iteration))

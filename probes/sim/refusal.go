@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 )
@@ -57,8 +56,11 @@ func (r *refusal) write(w http.ResponseWriter) {
 	reply(w, r.Code, map[string]*refusal{"error": r})
 }
 
-// chunk is the same error inside a stream, whose status has been sent.
+// chunk is the same error inside a stream, whose status has been sent; with the spaces of Python's json.dumps there.
 func (r *refusal) chunk() []byte {
-	body, _ := json.Marshal(map[string]*refusal{"error": r}) // strings and an integer: cannot fail
-	return append(append([]byte("data: "), body...), "\n\n"...)
+	b := appendJSON([]byte(`data: {"error": {"message": `), r.Message)
+	b = appendJSON(append(b, `, "type": `...), r.Type)
+	b = appendJSON(append(b, `, "param": `...), r.Param)
+	b = appendJSON(append(b, `, "code": `...), r.Code)
+	return append(b, "}}\n\n"...)
 }

@@ -12,7 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// ParseFaults reads a schedule: a YAML list of faults, each with its kind, when it begins and the fields that the kind takes.
+// ParseFaults reads a schedule: a YAML list of faults, each with its kind, when it begins, the fields that the kind
+// takes and, where there are several engines, "engine: 1" for the one that it happens to.
 //
 //   - at: 90s
 //     for: 20s

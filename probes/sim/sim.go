@@ -45,12 +45,16 @@ type Options struct {
 	// beginning and end of a fault and each request that one met (see Truth).
 	Faults []Fault
 	Truth  io.Writer
+	// Engine is the number of this one where several simulations run beside each other: of Faults those happen that name it.
+	Engine int
 	// DevMode serves the routes of vLLM's development mode (/sleep, /wake_up, /pause, /resume, /reset_prefix_cache …);
 	// SleepMode does so too and makes /sleep work, as --enable-sleep-mode does.
 	DevMode, SleepMode bool
 	// RequestMetrics adds times to each answer, as --enable-per-request-metrics does; TokenDetails the cached tokens, as
 	// --enable-prompt-tokens-details.
 	RequestMetrics, TokenDetails bool
+	// LoadTracking makes /load count the requests over HTTP, as --enable-server-load-tracking does; without it that is 0.
+	LoadTracking bool
 	// FlipRate is the probability that a token of a greedy answer comes out differently because others were in the same
 	// step, 0 to 1. Real engines have such a rate where the order of floating-point sums depends on the batch.
 	FlipRate float64
@@ -120,7 +124,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, fmt.Errorf("simulated engine: speed %g, %d GPUs: must be positive, at most 16 GPUs", o.Speed, o.GPUs)
 	}
 	for _, f := range o.Faults {
-		if f.GPU >= o.GPUs {
+		if f.Engine == o.Engine && f.GPU >= o.GPUs {
 			return nil, fmt.Errorf("simulated engine: the fault %s happens to GPU %d, there are %d", f.Kind, f.GPU, o.GPUs)
 		}
 	}
@@ -136,8 +140,8 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		options: o, config: engines[0].cfg, driver: newDriver(engines, o.Warm, o.Speed, o.Faults), tokens: newTokenizer(),
-		handled: newHandled(), addr: listener.Addr().String(), gone: make(chan bool, 1), stopped: make(chan struct{}), ended: make(chan struct{}),
+		options: o, config: engines[0].cfg, driver: newDriver(engines, o.Warm, o), tokens: newTokenizer(),
+		handled: newHandled(o.Speed), addr: listener.Addr().String(), gone: make(chan bool, 1), stopped: make(chan struct{}), ended: make(chan struct{}),
 	}
 	s.driver.truth.out = o.Truth
 	s.sleep = newSleeping()
@@ -182,7 +186,11 @@ func (s *Server) routes() http.Handler {
 		reply(w, http.StatusOK, map[string]string{"version": Version})
 	})
 	get("/load", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, http.StatusOK, map[string]int64{"server_load": s.inFlight.Load()})
+		load := int64(0)
+		if s.options.LoadTracking {
+			load = s.inFlight.Load()
+		}
+		reply(w, http.StatusOK, map[string]int64{"server_load": load})
 	})
 	get("/metrics", s.metricsPage)
 	get("/v1/models", s.models)

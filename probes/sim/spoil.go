@@ -44,6 +44,9 @@ func parseAsked(text string) (Fault, error) {
 		if !ok {
 			return f, fmt.Errorf("%q is not name=value", strings.TrimSpace(p))
 		}
+		if strings.TrimSpace(name) == "engine" {
+			return f, fmt.Errorf("%s happens to the engine that is asked: it takes no \"engine\"", e.Kind)
+		}
 		if err := f.set(e, strings.TrimSpace(name), strings.TrimSpace(value)); err != nil {
 			return f, err
 		}

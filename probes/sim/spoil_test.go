@@ -54,6 +54,9 @@ func outcome(t testing.TB, s *Server, body, fault string) string {
 
 const stream = `{"prompt": "x", "max_tokens": 12, "ignore_eos": true, "stream": true, "return_token_ids": true, "stream_interval": 1`
 
+// realEnd is how the streams of a real 0.32.0 ended when its EngineCore was killed, and when it was told to stop.
+const realEnd = `data: {"error": {"message": "EngineCore encountered an issue. See stack trace (above) for the root cause.", "type": "InternalServerError", "param": null, "code": 500}}` + "\n\ndata: [DONE]\n\n"
+
 func TestARequestGetsTheFaultThatItAsksFor(t *testing.T) {
 	s := serve(t, func(o *Options) { o.Speed = 2 })
 	whole := strings.Replace(stream, `"stream": true, `, "", 1)
@@ -181,6 +184,10 @@ func TestThePagesFaults(t *testing.T) {
 	if took := time.Since(start); took < 300*time.Millisecond {
 		t.Errorf("a slow page took %v", took)
 	}
+	if status, _, b := do(t, s, http.MethodPost, "/pitwall/faults", []byte("- {fault: hang, engine: 1}")); status != http.StatusBadRequest ||
+		!strings.Contains(string(b), "this is engine 0") {
+		t.Errorf("a fault of another engine: %d %s", status, b)
+	}
 	if status, _, _ := do(t, s, http.MethodPost, "/pitwall/faults", []byte("- {fault: xid, gpu: 3}")); status != http.StatusBadRequest {
 		t.Errorf("a fault of a card that is not there: %d", status)
 	}
@@ -229,7 +236,7 @@ func TestACrashedServerRefusesAndComesBackAsANewOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	rest, err := io.ReadAll(in)
-	if err != nil || !bytes.Contains(rest, []byte(`"code":500`)) || !bytes.HasSuffix(rest, []byte(doneLine)) {
+	if err != nil || !bytes.HasSuffix(rest, []byte(realEnd)) {
 		t.Errorf("the stream ended with %v, %q", err, rest[max(0, len(rest)-200):])
 	}
 	refused := func() bool {
@@ -409,5 +416,27 @@ func TestTheContextOfARequestEndsItsStall(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the handler does not end")
 		}
+	}
+}
+
+func TestOfSeveralEnginesEachHasTheFaultsThatNameIt(t *testing.T) {
+	faults := schedule(t, "- {at: 1s, for: 1s, fault: hang}\n- {at: 2s, for: 1s, fault: stale-gauges, engine: 1}\n- {at: 0s, fault: xid, gpu: 3, engine: 2}")
+	for i, want := range []Kind{Hang, StaleGauges} {
+		s := serve(t, func(o *Options) { o.Faults, o.Engine = faults, i })
+		for deadline := time.Now().Add(10 * time.Second); ; {
+			lines, _ := s.Truth()
+			if len(lines) == 2 {
+				if lines[0].Fault != want || lines[1].Fault != want || lines[0].Engine != i || lines[1].Phase != Ended {
+					t.Errorf("engine %d: %+v", i, lines)
+				}
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("engine %d: %+v", i, lines)
+			}
+		}
+	}
+	if _, err := Start(t.Context(), Options{Quiet: true, Faults: faults, Engine: 2}); err == nil || !strings.Contains(err.Error(), "GPU 3, there are 1") {
+		t.Errorf("a GPU that engine 2 has not: %v", err)
 	}
 }

@@ -1,5 +1,7 @@
 package sim
 
+import "time"
+
 // tally holds what the engine counts, under the names of the vllm: families of the /metrics page.
 type tally struct {
 	// Gauges, set once per engine step and not between: during a long step all of them stand still.
@@ -12,9 +14,10 @@ type tally struct {
 	promptCached              uint64
 	generated                 uint64
 	success                   [finishReasons]uint64
-	refused                   uint64 // of the traffic's own requests, by an error 5xx
-	overHTTP                  uint64 // of the finished ones: those whose HTTP request is counted elsewhere
-	aborts                    uint64 // not on the page: vLLM's Python front end does not count them
+	rejections                [limits]uint64
+	// How many of the traffic's own requests, which come by no HTTP, were answered with a status 5xx and 2xx.
+	refused, answered uint64
+	aborts            uint64 // not on the page: vLLM's Python front end does not count them
 
 	promptLen, outputLen, iteration, maxOutput, paramsN, paramsMax histogram
 	ttft, itl, tpot, e2e, queue, inference, prefill, decode        histogram
@@ -33,11 +36,30 @@ func newTally(maxModelLen int) tally {
 	}
 }
 
-// finish counts a request that reached its end.
-func (t *tally) finish(r *Request) {
-	t.success[r.Reason]++
-	if r.Progress != nil {
-		t.overHTTP++
+// abort counts a request that a pause ended at a time, as vLLM does: like any other, and its end like a token's time. Of
+// those that had no token yet it also says prefill and decode times, which are its monotonic clock's reading; those are left
+// out here.
+func (t *tally) abort(r *Request, at time.Duration) {
+	waited := (at - r.arrived).Seconds()
+	if r.produced > 0 {
+		t.itl.observe((at - r.last).Seconds())
+		r.last = at
+		t.finish(r, Aborted)
+		return
+	}
+	t.success[Aborted]++
+	if r.Progress == nil {
+		t.answered++
+	}
+	t.ttft.observe(waited)
+	t.e2e.observe(waited)
+}
+
+// finish counts a request that ended for a reason.
+func (t *tally) finish(r *Request, reason FinishReason) {
+	t.success[reason]++
+	if r.Progress == nil {
+		t.answered++
 	}
 	t.promptLen.observe(float64(r.Prompt))
 	t.outputLen.observe(float64(r.produced))
@@ -61,6 +83,3 @@ func (t *tally) finish(r *Request) {
 		t.tpot.observe(0)
 	}
 }
-
-// finished is how many of the traffic's own requests reached their end.
-func (t *tally) finished() uint64 { return t.success[Length] + t.success[Stop] - t.overHTTP }

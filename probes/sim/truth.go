@@ -20,6 +20,8 @@ const (
 type Truth struct {
 	Fault Kind   `json:"fault"`
 	Phase string `json:"phase"`
+	// Engine is the number of the engine that it happened to, where there are several.
+	Engine int `json:"engine,omitempty"`
 	// Seconds are simulated, from when the simulation began to serve; Time is the wall clock's. What a request met has the
 	// time at which it arrived.
 	Seconds float64   `json:"seconds"`

@@ -144,6 +144,21 @@ func (w *wants) check(served string, chat bool) error {
 		return badValue("stream_options", "Stream options can only be defined when `stream=True`. (parameter=stream_options)")
 	case w.CacheSalt != nil && *w.CacheSalt == "":
 		return badValue("cache_salt", "Parameter 'cache_salt' must be a non-empty string if provided. (parameter=cache_salt)")
+	}
+	return nil
+}
+
+// n is how many answers are wanted.
+func (w *wants) n() int {
+	if w.N == nil {
+		return 1
+	}
+	return max(1, *w.N)
+}
+
+// checkSampling refuses what vLLM finds when it makes the sampling parameters.
+func (w *wants) checkSampling(chat bool) error {
+	switch {
 	case w.Temperature != nil && *w.Temperature < 0:
 		return badValue("temperature", "temperature must be non-negative, got %s. (parameter=temperature, value=%[1]s)",
 			appendValue(nil, *w.Temperature))

@@ -156,22 +156,18 @@ func (b *Browser) drawLines(axis, area, key grid.Pane, t plot.Timeline) {
 func (b *Browser) drawHeat(axis, area, key grid.Pane, t plot.Timeline, ascii bool) {
 	a := b.charted.answer
 	total := make([]float64, t.Columns)
-	var below []float64
+	below := make([]float64, t.Columns) // what the bounds so far have counted; one that says nothing changes nothing
 	var bands [][]float64
 	var edges []float64
 	for _, l := range a.lines {
 		s := columns(l.points, t.Begin(), t.Step, t.Columns, max(a.step, 5*time.Second))
 		band := make([]float64, t.Columns)
 		for x := range band {
-			band[x] = s[x]
-			if below != nil {
-				band[x] = max(s[x]-below[x], 0)
-			}
+			band[x] = max(s[x]-below[x], 0)
 			if v := s[x]; !math.IsNaN(v) {
-				total[x] = v
+				total[x], below[x] = v, v
 			}
 		}
-		below = s
 		bands, edges = append(bands, band), append(edges, edge(l.name))
 	}
 	// Empty buckets at either end would only take room.

@@ -269,6 +269,9 @@ func scaled(v, base float64, units []string) string {
 
 // scaledUnit keeps one decimal below 100, so that a column of such numbers keeps its width.
 func scaledUnit(v, base float64, units []string) string {
+	if math.IsInf(v, 0) {
+		return infinite(v)
+	}
 	i := 0
 	for math.Abs(v) >= base && i < len(units)-1 {
 		v /= base

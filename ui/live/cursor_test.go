@@ -5,10 +5,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"pitwall/probes"
 	"pitwall/sessions"
+	"pitwall/ui/grid"
 	"pitwall/ui/internal/staged"
 	"pitwall/ui/screen"
+	"pitwall/ui/theme"
 )
 
 // pass lets seconds go by, with a tick of data and of the clock each.
@@ -172,6 +176,12 @@ func TestWhatHadBegunButWasSeenLaterStandsAtItsBeginning(t *testing.T) {
 		t.Fatalf("n goes to %v, want %v", m.snap.at, stalled)
 	}
 	mustShow(t, picture(m, 160, 45), "stalled: no token counter moved for 12s · had begun, seen later", "READY")
+	box := grid.New(120, 30)
+	newEventList(m).Draw(box.Pane(), screen.Frame{Now: clock})
+	th := theme.New(theme.Options{})
+	if list := ansi.Strip(box.String(th, false)); !strings.Contains(list, "no token counter moved for 12s · ongoing, 1m40s") {
+		t.Errorf("the list, which is of what is known now, has not how long it lasts:\n%s", list)
+	}
 	run(m, m.jump(stalled.Add(20*time.Second)))
 	mustShow(t, picture(m, 160, 45), "stalled: no token counter moved for 12s · ongoing, 20s")
 }

@@ -67,6 +67,7 @@ func (l *eventList) Draw(p grid.Pane, f screen.Frame) {
 	list := l.list()
 	v := l.m.viewNow(f)
 	// How long something has lasted is told as of now, not of the cursor: it is a list of what is known.
+	v.asKnown = true
 	if v.s != nil {
 		v.now = v.s.last
 	}

@@ -173,7 +173,7 @@ func (v view) drawEvents(p grid.Pane) {
 func (v view) eventTail(e events.Episode) string {
 	tail := ""
 	switch {
-	case v.m.later[chosenOf(e)]:
+	case v.m.later[chosenOf(e)] && !v.asKnown:
 		return "had begun, seen later"
 	case e.Ongoing() && v.found(e):
 		tail = "so when the recording began"

@@ -20,10 +20,11 @@ import (
 type request struct {
 	gen    uint64
 	reader sessions.Reader
-	engine string        // wanted instance; "" for the first
-	detail bool          // ask the zoom queries too: of every panel, or of one
-	zoom   string        // the panel that fills the screen
-	length time.Duration // of the charts: what $__range is
+	engine string               // wanted instance; "" for the first
+	detail bool                 // ask the zoom queries too: of every panel, or of one
+	zoom   string               // the panel that fills the screen
+	length time.Duration        // of the charts: what $__range is
+	bounds map[string][]float64 // those of the last answer
 	// at is the moment; zero is the newest tick.
 	at time.Time
 	// Events are asked for up to the newest tick, whatever the moment: those after eventsFrom.
@@ -50,7 +51,7 @@ func fetch(r request, all []panel) tea.Cmd {
 
 func ask(ctx context.Context, r request, all []panel) *snapshot {
 	s := &snapshot{version: r.reader.Version(), info: r.reader.Info(), engine: -1, asked: r.at,
-		values: make(map[string]promql.Vector), exprs: make(map[string]string), errs: make(map[string]string), metrics: make(map[string]promql.Vector), missing: make(map[string]string)}
+		values: make(map[string]promql.Vector), exprs: make(map[string]string), errs: make(map[string]string), metrics: make(map[string]promql.Vector), missing: make(map[string]string), dropped: make(map[string]int), bounds: make(map[string][]float64)}
 	s.first, s.last = r.reader.Bounds()
 	if s.at = s.last; s.at.IsZero() {
 		return s
@@ -80,6 +81,11 @@ func ask(ctx context.Context, r request, all []panel) *snapshot {
 		if sc, ok := s.scopeOf(q); ok && q.name == "" {
 			sc.Range = r.length
 			instant(ctx, r.reader, s, q, sc)
+			if q.full {
+				if b := boundsOf(r.reader, s.exprs[q.id], r.bounds); b != nil {
+					s.bounds[s.exprs[q.id]] = b
+				}
+			}
 		}
 	}
 	for _, q := range asked {
@@ -156,8 +162,12 @@ func instant(ctx context.Context, r sessions.Reader, s *snapshot, q query, sc se
 		if q.scope == gpuScope || q.scope == hostScope {
 			v = preferOwn(v, "")
 		}
-		if s.values[q.id] = largest(v); len(v) == 0 {
+		kept, more := largest(v)
+		if s.values[q.id] = kept; len(v) == 0 {
 			s.missing[q.id] = notRecorded(r, res.Expr)
+		}
+		if s.dropped[q.id] = more; more > 0 && q.buckets {
+			s.values[q.id], s.errs[q.id] = nil, tooManyBuckets(len(v))
 		}
 		return
 	}

@@ -38,14 +38,19 @@ func labelsOf(key string) labels.Labels {
 	return labels.FromStrings(parts[:len(parts)/2*2]...)
 }
 
-// largest keeps the series with the greatest values where there are more than are kept.
-func largest(v promql.Vector) promql.Vector {
+// largest keeps the series with the greatest values where there are more than are kept, and gives how many there were more.
+func largest(v promql.Vector) (kept promql.Vector, more int) {
 	if len(v) <= maxSeries {
-		return v
+		return v, 0
 	}
 	v = slices.Clone(v)
 	slices.SortStableFunc(v, func(a, b promql.Sample) int { return cmp.Compare(b.F, a.F) })
-	return v[:maxSeries]
+	return v[:maxSeries], len(v) - maxSeries
+}
+
+// tooManyBuckets is why a heat map is not drawn of part of its buckets: the shares would be of something else.
+func tooManyBuckets(n int) string {
+	return itoa(n) + " series of buckets, more than " + itoa(maxSeries) + ": add them up, sum by (le)(…)"
 }
 
 // mayKeep tells whether a series of a page's query gets a history: there is a bound for each query.
@@ -72,7 +77,8 @@ func (v view) formData(p panel, t plot.Timeline) form.Data {
 }
 
 func (v view) formAnswer(q query, t plot.Timeline) form.Answer {
-	a := form.Answer{Err: shortError(q, cmp.Or(v.s.errs[q.id], v.m.pastErrs[q.id])), Reason: v.s.missing[q.id]}
+	a := form.Answer{More: v.s.dropped[q.id], Err: shortError(q, cmp.Or(v.s.errs[q.id], v.m.pastErrs[q.id])), Reason: v.s.missing[q.id]}
+	a.Bounds = v.s.bounds[v.s.exprs[q.id]]
 	if a.Err == "" {
 		a.Reason = cmp.Or(v.s.whyQuery(q.id), a.Reason)
 	}
@@ -180,7 +186,10 @@ func (v view) formRows(p panel) []row {
 	rows, _ := form.Rows(p.form, v.formData(p, plot.NewTimeline(v.edge, v.m.length, 1)))
 	var out []row
 	for _, r := range rows {
-		format := func(f float64) string { return form.Text(r.Unit, f) }
+		format := func(f float64) string { return r.Text(figure.Of(f)) }
+		if v.m.comparing() { // a difference lies in no bucket
+			format = func(f float64) string { return form.Text(r.Unit, f) }
+		}
 		x := row{label: r.Name, num: r.Now, format: format, note: r.Word}
 		if r.Peak.OK {
 			x.right = format(r.Peak.V)

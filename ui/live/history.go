@@ -183,7 +183,7 @@ func gapAt(ctx context.Context, r sessions.Reader, s *snapshot) string {
 		}
 		return first, last
 	}
-	if _, last := ticks(s.at, gapFrom); !last.IsZero() {
+	if _, last := ticks(s.at, gapFrom(s.targets)); !last.IsZero() {
 		return ""
 	}
 	_, before := ticks(s.at, lookAround)
@@ -199,6 +199,14 @@ func gapAt(ctx context.Context, r sessions.Reader, s *snapshot) string {
 	return "not recorded: gap of " + figure.Ago(after.Sub(before)) + " from " + before.Local().Format("15:04:05")
 }
 
-// gapFrom is the length of time without any tick that is a gap: sources are pulled every second, the slowest of a session
-// without GPU and host every few.
-const gapFrom = 6 * time.Second
+// gapFrom is the length of time without any tick that is a gap: the source that is pulled most often is pulled every second,
+// in a session without GPU and host every few.
+func gapFrom(targets []sessions.Target) time.Duration {
+	least := 4 * time.Second
+	for _, t := range targets {
+		if t.Every > 0 {
+			least = min(least, t.Every)
+		}
+	}
+	return least + 2*time.Second
+}

@@ -54,8 +54,8 @@ type Options struct {
 	Actions Actions
 	// Engine is the instance to show at first; "" the first one found.
 	Engine string
-	// Window is how much time the charts show at first, taken up to the next window there is. Zero is a minute while the
-	// session is young, then five.
+	// Window is how much time the charts show at first, taken up to the next window there is; of a replay just this. Zero is
+	// a minute while the session is young, then five.
 	Window time.Duration
 	// Replay, where it is set, shows a session that is only read: space plays it.
 	Replay *Replay
@@ -157,8 +157,11 @@ func New(o Options) *Model {
 			m.cursor = cursor{mode: frozen, at: r.At}
 		}
 		m.young = false
+		if o.Window > 0 && o.Window < WholeSession && windows[m.window].length != o.Window {
+			m.custom = max(o.Window, shortest)
+		}
 	}
-	m.length = cmp.Or(windows[m.window].length, time.Minute)
+	m.length = cmp.Or(m.custom, windows[m.window].length, time.Minute)
 	if m.book == nil {
 		m.book, _ = form.NewBook("")
 	}
@@ -194,6 +197,9 @@ func (m *Model) ask() tea.Cmd {
 	r := request{gen: m.gen, reader: m.reader, engine: m.wanted, detail: m.h >= 40, zoom: m.zoomed(), at: m.cursor.at}
 	r.eventsFrom = m.eventsFrom()
 	r.length = m.spanLength()
+	if m.snap != nil {
+		r.bounds = m.snap.bounds
+	}
 	return fetch(r, m.questions())
 }
 

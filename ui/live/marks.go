@@ -75,7 +75,7 @@ func (m *Model) compare() tea.Cmd {
 	}
 	a, b := m.sorted()
 	gen, panels := m.markGen, m.questions()
-	r := request{reader: m.reader, engine: m.wanted, detail: true, zoom: m.zoomed()}
+	r := request{reader: m.reader, engine: m.wanted, detail: true, zoom: m.zoomed(), length: m.spanLength()}
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

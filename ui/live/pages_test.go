@@ -222,3 +222,25 @@ func TestGoldenPages(t *testing.T) {
 	m.Update(screen.Size{W: 80, H: 24})
 	t.Run("zoomed-80x24", func(t *testing.T) { golden.RequireEqual(t, anonymous(picture(m, 80, 24))) })
 }
+
+func TestAPercentileOfOnesOwnPanelIsShownAsItsBucket(t *testing.T) {
+	m := withPanels(t, `
+panels:
+- {id: p95, title: TTFT p95, unit: s, queries: 'histogram_quantile(0.95, sum by (le) (rate(vllm:time_to_first_token_seconds_bucket{$sel}[$w])))'}
+pages: [{name: mine, panels: [p95]}]
+`, "mine", 100*time.Second, 120, 30)
+	v := m.snap.values["p95/q1"]
+	if len(v) != 1 || m.snap.errs["p95/q1"] != "" {
+		t.Fatalf("answered %v, %s", v, m.snap.errs["p95/q1"])
+	}
+	pic := picture(m, 120, 30)
+	line := ""
+	for _, l := range strings.Split(pic, "\n") {
+		if strings.Contains(l, "TTFT p95  ") {
+			line = l
+		}
+	}
+	if !strings.Contains(line, "≤") && !strings.Contains(line, ">") {
+		t.Errorf("PromQL gives %v, shown as a number that nobody knows: %q", v[0].F, line)
+	}
+}

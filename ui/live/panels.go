@@ -41,6 +41,8 @@ type query struct {
 	zoom, alone bool
 	// full tells its series apart by all of their labels: of a panel that is not drawn in Go.
 	full bool
+	// buckets says that its series are those of a heat map, of which none may be missing.
+	buckets bool
 	// broken is why it cannot be asked, "" for one that can.
 	broken string
 }
@@ -114,7 +116,7 @@ func fromForm(s form.Spec) panel {
 			q.pick = most
 		}
 		if !here {
-			q.id, q.full, q.chart = s.ID+"/"+f.ID, true, s.Charted()
+			q.id, q.full, q.chart, q.buckets = s.ID+"/"+f.ID, true, s.Charted(), s.Drawing() == form.DrawHeat
 		}
 		p.queries = append(p.queries, q)
 	}

@@ -220,6 +220,44 @@ func TestAReplayBeginsWithTheCursorInItsCharts(t *testing.T) {
 	}
 }
 
+func TestAReplayBeginsWithJustTheWindowThatIsAskedFor(t *testing.T) {
+	_, r := record(t, 78)
+	first, last := r.Bounds()
+	m := New(Options{Reader: r, Now: clock, Window: 80 * time.Second, Replay: &Replay{At: last, Frozen: true}})
+	m.Update(screen.Size{W: 160, H: 45})
+	run(m, m.Init())
+	if m.length != 80*time.Second || m.until.Sub(first) > 80*time.Second {
+		t.Errorf("the charts show %v up to %v", m.length, m.until)
+	}
+	mustShow(t, picture(m, 160, 45), "window 1m20s")
+	press(t, m, "[")
+	mustShow(t, picture(m, 160, 45), "window 1m ")
+	press(t, m, "]")
+	press(t, m, "]")
+	mustShow(t, picture(m, 160, 45), "window 15m")
+}
+
+func TestAReadingThatIsMissingForLongerThanItTakesIsAGap(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		every []time.Duration
+		want  time.Duration
+	}{
+		{"of sources each second, after three", []time.Duration{5 * time.Second, time.Second}, 3 * time.Second},
+		{"of a lone engine, after its interval and two", []time.Duration{4 * time.Second}, 6 * time.Second},
+		{"of a slow one, after six", []time.Duration{time.Minute}, 6 * time.Second},
+		{"of none, after six", nil, 6 * time.Second},
+	} {
+		var targets []sessions.Target
+		for _, e := range tc.every {
+			targets = append(targets, sessions.Target{Every: e})
+		}
+		if got := gapFrom(targets); got != tc.want {
+			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
 // TestEdgesOfASession walks through sessions that are hardly there.
 func TestEdgesOfASession(t *testing.T) {
 	for _, seconds := range []int{1, 2, 3} {

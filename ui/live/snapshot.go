@@ -32,8 +32,10 @@ type snapshot struct {
 	values      map[string]promql.Vector
 	exprs       map[string]string
 	errs        map[string]string
-	missing     map[string]string // of empty answers, by query: what is not recorded
-	window      time.Duration     // what $w was
+	missing     map[string]string    // of empty answers, by query: what is not recorded
+	dropped     map[string]int       // how many series of an answer were not kept, by query
+	bounds      map[string][]float64 // of the buckets that percentiles are read from, by expression
+	window      time.Duration        // what $w was
 	gpus        []gpu
 	metrics     map[string]promql.Vector // of the answers that hold many names, by name
 	lastEvents  []probes.Event           // those after eventsFrom, up to the newest tick

@@ -138,3 +138,11 @@ func TestTheGravestTroubleStandsFirst(t *testing.T) {
 	lines := strings.Split(picture(start(t, s, 160, 45), 160, 45), "\n")
 	mustShow(t, lines[1], " CRITICAL  gpu/0: XID 79", "+1 more: restarted")
 }
+
+func TestADeadRecorderDiedAtTheLastTickNotAtTheCursor(t *testing.T) {
+	s := staged.Busy(clock, 1)
+	staged.Scene(s, "died")
+	m := start(t, s, 160, 45)
+	press(t, m, "pgup")
+	mustShow(t, picture(m, 160, 45), " FROZEN  00:14:15", "nothing recorded since 00:16:45")
+}

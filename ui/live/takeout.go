@@ -53,10 +53,10 @@ func (m *Model) openBrowser() tea.Cmd {
 type added struct{ said screen.Say }
 
 // addChart puts what the browser charts on the page that is shown, in the user's file; on one of its own if that is the
-// first page, whose panels have a layout of their own.
+// page of the panels drawn in Go, which has a layout of its own.
 func (m *Model) addChart(c browse.Chart) tea.Cmd {
 	book, page := m.book, m.pages[m.onPage].Name
-	if m.onPage == 0 {
+	if m.isStandard() {
 		page = "mine"
 	}
 	spec := form.Spec{Title: c.Title, Unit: c.Unit, Draw: c.Draw, Scope: form.ScopeAny, Queries: []form.Query{{Expr: c.Expr, Legend: c.Legend}}}

@@ -228,7 +228,7 @@ func (v view) troubles() []trouble {
 	in := s.info
 	switch in.Recording {
 	case sessions.RecorderDied:
-		out = append(out, trouble{"RECORDER DIED", theme.Alarm, "nothing recorded since " + s.at.Local().Format("15:04:05") + recorderGone(in.PID), "R records here"})
+		out = append(out, trouble{"RECORDER DIED", theme.Alarm, "nothing recorded since " + s.last.Local().Format("15:04:05") + recorderGone(in.PID), "R records here"})
 	case sessions.NotStored:
 		out = append(out, trouble{"NOT STORED", theme.Notice, in.Trouble + why2(in.Trouble, "what you see is in memory only"), ""})
 	default:

@@ -25,6 +25,8 @@ type view struct {
 	edge time.Time
 	// marked keeps the events of time axes while one picture is drawn.
 	marked map[plot.Timeline][]mark
+	// asKnown tells that events are shown as they are known now, not as they were at the moment.
+	asKnown bool
 	// line is where a line is drawn through the charts; zero while live, when the cursor is at their end.
 	line time.Time
 }

@@ -240,6 +240,7 @@ func (j *joining) finish() []*Fault {
 		}
 	}
 	var own []string
+	inGo := map[string]string{} // the queries of the panels drawn in Go, with their panels
 	for i := range j.panels {
 		s := &j.panels[i]
 		at := "panels[" + s.ID + "]"
@@ -259,6 +260,20 @@ func (j *joining) finish() []*Fault {
 			if q := &s.Queries[k]; q.Expr == "" && q.broken == "" {
 				q.broken = "no expression"
 				j.fail(s.File, max(q.line, s.Line), fmt.Sprintf("%s.queries[%s]", at, q.ID), "no expression", "expr: sum(rate(x_total{$sel}[$w]))")
+			}
+		}
+		if s.InGo() {
+			for _, q := range s.Queries {
+				if other, taken := inGo[q.ID]; taken {
+					say(s.Line, fmt.Sprintf("panel %s has a query %q already; the drawings queue, latency, throughput, cache, gpu and host share their queries' names", other, q.ID),
+						"change the built-in panel instead, or draw: line")
+					break
+				}
+			}
+			for _, q := range s.Queries {
+				if _, taken := inGo[q.ID]; !taken {
+					inGo[q.ID] = s.ID
+				}
 			}
 		}
 		for _, id := range Needs(s.Draw) {

@@ -36,7 +36,7 @@ func drawChart(s Spec, rows []Row, more int, r Room) {
 		r.Chart.Text(1, r.Chart.H()/2, theme.Faint, grid.Cut("nothing in this window", r.Chart.W()-2))
 	case draw == DrawStacked:
 		stacked(r.Chart, rows, from, to)
-	case draw == DrawArea && len(rows) == 1:
+	case filled(s, rows):
 		l := plot.Layer{Values: moved(rows[0].values, from), Ink: theme.A}
 		for _, t := range s.Thresholds {
 			if t.Below {
@@ -55,7 +55,17 @@ func drawChart(s Spec, rows []Row, more int, r Room) {
 	if r.Over != nil {
 		r.Over(r.Chart)
 	}
-	r.legend(r.Numbers, rows, more, markOf(s, len(rows)))
+	r.legend(r.Numbers, rows, more, markOf(s, filled(s, rows)))
+}
+
+// filled tells whether an area is filled: that of one series, from zero up. Several would hide each other, and from the
+// bottom of an axis that begins below zero the largest would look the smallest.
+func filled(s Spec, rows []Row) bool {
+	if s.Drawing() != DrawArea || len(rows) != 1 {
+		return false
+	}
+	from, _ := ends(s, math.NaN(), plot.Low(rows[0].values))
+	return from >= 0
 }
 
 func drawLines(p grid.Pane, rows []Row, from, to float64) {
@@ -73,7 +83,6 @@ func drawLines(p grid.Pane, rows []Row, from, to float64) {
 
 // extremes gives the peak and the low of what is drawn, which for a stack is the sum.
 func extremes(draw string, rows []Row) (peak, low float64) {
-	peak, low = math.NaN(), math.NaN()
 	var all [][]float64
 	for _, row := range rows {
 		all = append(all, row.values)
@@ -81,20 +90,7 @@ func extremes(draw string, rows []Row) (peak, low float64) {
 	if draw == DrawStacked {
 		return plot.Peak(plot.Sum(all...)), 0
 	}
-	for _, s := range all {
-		for _, v := range s {
-			if math.IsInf(v, 0) || math.IsNaN(v) {
-				continue
-			}
-			if !(v <= peak) {
-				peak = v
-			}
-			if !(v >= low) {
-				low = v
-			}
-		}
-	}
-	return peak, low
+	return plot.Peak(all...), plot.Low(all...)
 }
 
 // moved gives values counted from the bottom of the axis.

@@ -2,7 +2,6 @@ package panel
 
 import (
 	"cmp"
-	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,6 +23,10 @@ type Data struct {
 // Answer is that of one query.
 type Answer struct {
 	Series []Series
+	// Bounds are the finite upper bounds of the buckets that its numbers are percentiles of, rising; nil for all other numbers.
+	Bounds []float64
+	// More is how many series more there were than were kept.
+	More int
 	// Err is why it could not be asked; Reason why the answer is empty.
 	Err, Reason string
 }
@@ -52,13 +55,14 @@ type Row struct {
 	Level, Word string
 
 	values []float64
-	at     int // its query
-	place  int // what ink and stroke it has
+	bounds []float64 // of the buckets, where it is a percentile
+	at     int       // its query
+	place  int       // what ink and stroke it has
 }
 
-// Text writes one of the row's numbers in its unit.
+// Text writes one of the row's numbers in its unit; of a percentile, the bucket that it lies in: "≤ 25 ms".
 func (r Row) Text(v figure.Value) string {
-	return v.Text(func(f float64) string { return Text(r.Unit, f) })
+	return r.write(v, func(v figure.Value) string { return v.Text(func(f float64) string { return Text(r.Unit, f) }) })
 }
 
 // Rows names and orders a panel's series. more is how many were left out because of the limit.
@@ -68,17 +72,23 @@ func Rows(s Spec, d Data) (rows []Row, more int) {
 			break
 		}
 		series := d.Answers[i].Series
+		more += d.Answers[i].More
 		names := namesOf(s, q, series)
 		for k, x := range series {
-			r := Row{Name: names[k], Query: q.ID, Labels: x.Labels, Unit: s.Unit, Now: x.Now, Low: x.Low, Peak: x.Peak, at: i, Before: x.Before, After: x.After, values: x.Values}
+			r := Row{Name: names[k], Query: q.ID, Labels: x.Labels, Unit: s.Unit, Now: x.Now, Low: x.Low, Peak: x.Peak, at: i, Before: x.Before, After: x.After, values: x.Values, bounds: d.Answers[i].Bounds}
 			r.Level, r.Word = s.level(x.Now)
 			rows = append(rows, r)
 		}
 	}
 	limit := cmp.Or(s.Limit, DefaultLimit)
 	if len(rows) > limit {
-		sortRows(rows, "value") // the largest stay, in whatever order
-		more = len(rows) - limit
+		// The largest stay, in whatever order they are shown; where the smallest come first, those.
+		keep := "value"
+		if s.Sort == "-value" {
+			keep = s.Sort
+		}
+		sortRows(rows, keep)
+		more += len(rows) - limit
 		rows = rows[:limit]
 	}
 	sortRows(rows, s.order())
@@ -99,13 +109,8 @@ func (s Spec) order() string {
 }
 
 func sortRows(rows []Row, how string) {
-	// A value that is not there is less than every other, and names decide between equals: rows must not jump about.
-	value := func(r Row) float64 {
-		if !r.Now.OK {
-			return math.Inf(-1)
-		}
-		return r.Now.V
-	}
+	// A value that is not there comes last, and names decide between equals: rows must not jump about.
+	absent := func(a, b Row) int { return sign(!a.Now.OK) - sign(!b.Now.OK) }
 	switch how {
 	case "none":
 	case "query":
@@ -114,13 +119,21 @@ func sortRows(rows []Row, how string) {
 		slices.SortStableFunc(rows, func(a, b Row) int { return compareNames(a.Name, b.Name) })
 	case "-value":
 		slices.SortStableFunc(rows, func(a, b Row) int {
-			return cmp.Or(cmp.Compare(value(a), value(b)), compareNames(a.Name, b.Name))
+			return cmp.Or(absent(a, b), cmp.Compare(a.Now.V, b.Now.V), compareNames(a.Name, b.Name))
 		})
 	default:
 		slices.SortStableFunc(rows, func(a, b Row) int {
-			return cmp.Or(cmp.Compare(value(b), value(a)), compareNames(a.Name, b.Name))
+			return cmp.Or(absent(a, b), cmp.Compare(b.Now.V, a.Now.V), compareNames(a.Name, b.Name))
 		})
 	}
+}
+
+// sign is 1 for true.
+func sign(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // compareNames puts GPU 2 before GPU 10.

@@ -246,9 +246,9 @@ func (r Room) legend(p grid.Pane, rows []Row, more int, mark func(p grid.Pane, r
 		mark(line.Sub(0, 0, 2, 1), row)
 		end := p.W()
 		for i := len(c.pick) - 1; i >= 0; i-- {
-			text := bareText(row.Unit, c.pick[i](row))
-			if c.names[i] == "change" && c.pick[i](row).V > 0 {
-				text = "+" + text
+			text := row.write(c.pick[i](row), func(v figure.Value) string { return bareText(row.Unit, v) })
+			if c.names[i] == "change" {
+				text = row.change()
 			}
 			ink := theme.Dim
 			if c.names[i] == "now" || c.names[i] == "2" {
@@ -302,18 +302,18 @@ func Legend(s Spec, d Data, w int, window string, marked bool) (*grid.Canvas, in
 	c := grid.New(w, h)
 	p := c.Pane()
 	p.Right(w-1, 0, theme.Dim, columnsFor(w-1, marked).heading(window))
-	Room{Marked: marked}.legend(p.Sub(0, 1, w-1, h-1), rows, more, markOf(s, len(rows)))
+	Room{Marked: marked}.legend(p.Sub(0, 1, w-1, h-1), rows, more, markOf(s, filled(s, rows)))
 	return c, h
 }
 
-// markOf gives what ties a line of the legend to its line in the chart.
-func markOf(s Spec, n int) func(p grid.Pane, row Row) {
+// markOf gives what ties a line of the legend to its line in the chart, whose area may be filled.
+func markOf(s Spec, filled bool) func(p grid.Pane, row Row) {
 	return func(p grid.Pane, row Row) {
 		ink := inkAt(row.place).Crest()
 		switch draw := s.Drawing(); {
 		case draw == DrawStacked:
 			p.Rune(0, 0, ink, fills[row.place%len(fills)])
-		case draw == DrawArea && n == 1:
+		case filled:
 			p.Rune(0, 0, ink, '█')
 		case draw == DrawLine || draw == DrawArea:
 			p.Rune(0, 0, ink, plot.Stroke(row.place))

@@ -58,9 +58,13 @@ func BucketsOf(series []Series, columns int) Buckets {
 		row := make([]float64, columns)
 		for x := range row {
 			row[x] = math.NaN()
+			// A bound that says nothing here leaves its share to the next one that does.
 			below := 0.0
-			if i > 0 && !math.IsNaN(sums[bounds[i-1]][x]) {
-				below = sums[bounds[i-1]][x]
+			for j := i - 1; j >= 0; j-- {
+				if v := sums[bounds[j]][x]; !math.IsNaN(v) {
+					below = v
+					break
+				}
 			}
 			if v := sums[le][x]; all[x] > 0 && !math.IsNaN(v) {
 				row[x] = max(v-below, 0) / all[x]

@@ -58,6 +58,8 @@ type importer struct {
 	out   *Imported
 	ids   map[string]int
 	names map[string]int
+	// widened says that a range of one interval became a longer one in the panel that is being read.
+	widened bool
 }
 
 func firstOf(a, b string) string {
@@ -166,6 +168,7 @@ func (im *importer) panel(p boardPanel, title string) (Spec, string) {
 	}
 	s := Spec{Title: title, Draw: draw, About: strings.TrimSpace(string(p.Description)), Source: "Grafana board " + im.name}
 	im.look(p, &s, note)
+	im.widened = false
 	var lost []string
 	for i, t := range p.Targets {
 		if t.Hide {
@@ -194,6 +197,9 @@ func (im *importer) panel(p boardPanel, title string) (Spec, string) {
 	}
 	for _, l := range lost {
 		note("%s; the others are taken", l)
+	}
+	if im.widened {
+		note("[$__interval] is written [$__rate_interval]: one interval holds a single reading here, of which no rate can be told")
 	}
 	im.fit(p, &s, note)
 	s.ID = im.id(title)

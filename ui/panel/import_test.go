@@ -77,7 +77,7 @@ func TestWhatIsTakenOutOfABoard(t *testing.T) {
 		{"braces, brackets and a format are variables too", q(`vllm:x{model_name=~"${model_name:regex}",a="b"} + vllm:y{model_name="[[model_name]]"}`), `line: vllm:x{a="b",$sel} + vllm:y{$sel}`},
 		{"a metric that no engine has loses the matcher only", q(`foo_total{instance=~"$model_name"}`), `line: foo_total`},
 		{"a variable with a value of its own stands for it", q(`histogram_quantile($q, sum by (le) (rate(x_bucket[$iv])))`), `line: histogram_quantile(0.99, sum by (le) (rate(x_bucket[5m])))`},
-		{"a range of one interval holds one reading: four are asked", q(`rate(x[$__interval])`), `line: rate(x[$__rate_interval])`},
+		{"a range of one interval holds one reading: four are asked", q(`rate(x[$__interval])`), "line: rate(x[$__rate_interval])\nnote P: [$__interval] is written [$__rate_interval]: one interval holds a single reading here, of which no rate can be told"},
 		{"the board's range stays", q(`increase(x[$__range]) / $__range_s`), `line: increase(x[$__range]) / $__range_s`},
 		{"a group of label_replace is no variable", q(`label_replace(x, "a", "$1", "b", "(.*)")`), `line: label_replace(x, "a", "$1", "b", "(.*)")`},
 		{"a query type variable outside of quotes", q(`topk($model_name, x)`), `left P: query A: variable $model_name stands outside of a label's value, and has none of its own`},

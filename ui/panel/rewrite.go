@@ -75,7 +75,10 @@ func (im *importer) rewrite(expr string) (out, why string) {
 		out = strings.ReplaceAll(out, s.text, "$"+s.name)
 	}
 	// An interval holds one reading here, of which nothing can be told; the least that holds enough is meant.
-	out = strings.ReplaceAll(out, "[$__interval]", "[$__rate_interval]")
+	if strings.Contains(out, "[$__interval]") {
+		im.widened = true
+		out = strings.ReplaceAll(out, "[$__interval]", "[$__rate_interval]")
+	}
 	out = strings.ReplaceAll(out, selMark+`="x"`, "$sel")
 	if strings.Contains(out, varMark) {
 		return "", "a variable stands where only a label's value may"

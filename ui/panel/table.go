@@ -17,19 +17,20 @@ import (
 type tableRow struct {
 	labels labels.Labels
 	values []figure.Value
+	of     []Answer // that the values are of
 }
 
 // drawTable draws the values of this moment in lines, one for each set of labels, one column for each query.
 func drawTable(s Spec, d Data, r Room) {
 	p := r.Box
-	rows, heads := tableRows(s, d)
+	rows, heads, more := tableRows(s, d)
 	names := s.Columns
 	if len(names) == 0 {
 		var all []Series
 		for _, row := range rows {
 			all = append(all, Series{Labels: row.labels})
 		}
-		names = slices.DeleteFunc(differing(all), func(n string) bool { return n == model.MetricNameLabel })
+		names = differing(all)
 	}
 	// A column that is empty in every row takes room for nothing.
 	names = slices.DeleteFunc(slices.Clone(names), func(n string) bool {
@@ -59,10 +60,10 @@ func drawTable(s Spec, d Data, r Room) {
 		p.Right(min(end, p.W()), 0, theme.Dim, grid.Cut(h, valueW[i]))
 	}
 	rows = rows[min(r.Skip, max(len(rows)-1, 0)):]
-	h, more := p.H()-1, 0
-	if len(rows) > h {
+	h := p.H() - 1
+	if len(rows) > h || more > 0 && len(rows) >= h {
 		h--
-		more = len(rows) - max(h, 0)
+		more += len(rows) - min(len(rows), max(h, 0))
 	}
 	for y, row := range rows[:min(len(rows), max(h, 0))] {
 		x := 0
@@ -84,16 +85,18 @@ func drawTable(s Spec, d Data, r Room) {
 
 func (t tableRow) text(s Spec, i int) string {
 	v := t.values[i]
-	text := v.Text(func(f float64) string { return Text(s.Unit, f) })
+	text := bounded(t.of[i].Bounds, v, func(v figure.Value) string { return v.Text(func(f float64) string { return Text(s.Unit, f) }) })
 	if _, word := s.level(v); word != "" {
 		text = word + " " + text
 	}
 	return text
 }
 
-// tableRows joins the answers of all queries by their labels. heads names the columns of values.
-func tableRows(s Spec, d Data) (rows []tableRow, heads []string) {
+// tableRows joins the answers of all queries by their labels. heads names the columns of values; more is how many rows
+// were left out because of the limit.
+func tableRows(s Spec, d Data) (rows []tableRow, heads []string, more int) {
 	byLabels := map[string]int{}
+	named := severalNames(d)
 	n := min(len(s.Queries), len(d.Answers))
 	for i := range n {
 		head := s.Queries[i].Legend
@@ -104,26 +107,32 @@ func tableRows(s Spec, d Data) (rows []tableRow, heads []string) {
 			}
 		}
 		heads = append(heads, head)
+		more += d.Answers[i].More
 		for _, x := range d.Answers[i].Series {
-			ls := labels.NewBuilder(x.Labels).Del(model.MetricNameLabel).Labels()
+			ls := x.Labels
+			if !named {
+				ls = labels.NewBuilder(ls).Del(model.MetricNameLabel).Labels()
+			}
 			key := ls.String()
 			at, ok := byLabels[key]
 			if !ok {
 				at = len(rows)
 				byLabels[key] = at
-				rows = append(rows, tableRow{labels: ls, values: make([]figure.Value, n)})
+				rows = append(rows, tableRow{labels: ls, values: make([]figure.Value, n), of: d.Answers})
 			}
 			rows[at].values[i] = x.Now
 		}
 	}
-	value := func(t tableRow) float64 {
+	// Rows are sorted by their first value; those without any come last.
+	value := func(t tableRow) figure.Value {
 		for _, v := range t.values {
 			if v.OK {
-				return v.V
+				return v
 			}
 		}
-		return -1e308
+		return figure.Value{}
 	}
+	absent := func(a, b tableRow) int { return sign(!value(a).OK) - sign(!value(b).OK) }
 	slices.SortStableFunc(rows, func(a, b tableRow) int {
 		switch s.Sort {
 		case "none":
@@ -131,11 +140,27 @@ func tableRows(s Spec, d Data) (rows []tableRow, heads []string) {
 		case "name":
 			return compareNames(a.labels.String(), b.labels.String())
 		case "-value":
-			return cmp.Or(cmp.Compare(value(a), value(b)), compareNames(a.labels.String(), b.labels.String()))
+			return cmp.Or(absent(a, b), cmp.Compare(value(a).V, value(b).V), compareNames(a.labels.String(), b.labels.String()))
 		}
-		return cmp.Or(cmp.Compare(value(b), value(a)), compareNames(a.labels.String(), b.labels.String()))
+		return cmp.Or(absent(a, b), cmp.Compare(value(b).V, value(a).V), compareNames(a.labels.String(), b.labels.String()))
 	})
-	return rows[:min(len(rows), cmp.Or(s.Limit, DefaultLimit))], heads
+	if limit := cmp.Or(s.Limit, DefaultLimit); len(rows) > limit {
+		more += len(rows) - limit
+		rows = rows[:limit]
+	}
+	return rows, heads, more
+}
+
+// severalNames tells whether one query's series are of several metrics: then the name is what tells their rows apart.
+func severalNames(d Data) bool {
+	for _, a := range d.Answers {
+		for _, x := range a.Series {
+			if x.Labels.Get(model.MetricNameLabel) != a.Series[0].Labels.Get(model.MetricNameLabel) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // shareOut gives the label columns the width they need, or, where there is not enough, an equal part of what there is.

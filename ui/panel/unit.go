@@ -75,7 +75,26 @@ func bytesTick(by float64) func(v, top float64) string {
 	}
 }
 
-func short(v, _ float64) string { return figure.Short(v) }
+// short writes a tick; those of an axis that ends below one in thousandths or millionths.
+func short(v, top float64) string {
+	switch a := math.Abs(top); {
+	case v == 0 || a >= 1 || a == 0:
+		return figure.Short(v)
+	case a >= 0.1:
+		return strings.TrimPrefix(strconv.FormatFloat(v, 'g', 2, 64), "0")
+	case a >= 1e-4:
+		return figure.Short(v*1e3) + "m"
+	}
+	return figure.Short(v*1e6) + "u"
+}
+
+// plain writes a number of no unit. It may be anything, so what is small keeps two digits that count.
+func plain(v float64) string {
+	if a := math.Abs(v); a > 0 && a < 0.95 {
+		return strconv.FormatFloat(v, 'g', 2, 64)
+	}
+	return figure.Count(v)
+}
 
 // units are those with a way of writing of their own; every other word is written behind the number.
 func units() []unit {
@@ -117,7 +136,7 @@ func units() []unit {
 			}
 			return "no"
 		}, short, []string{"bool", "bool_yes_no", "bool_on_off"}, nil},
-		{"none", figure.Count, short, []string{"none", "short", "", "sishort", "locale", "string"}, nil},
+		{"none", plain, short, []string{"none", "short", "", "sishort", "locale", "string"}, nil},
 	}
 }
 
@@ -156,9 +175,9 @@ func unitOf(name string) unit {
 		}
 	}
 	if name == "" {
-		return unit{name: "", text: figure.Count, axis: short}
+		return unit{name: "", text: plain, axis: short}
 	}
-	return unit{name: name, text: behind(figure.Count, " "+name), axis: short, bare: figure.Count}
+	return unit{name: name, text: behind(plain, " "+name), axis: short, bare: plain}
 }
 
 // Text writes a value in a unit: 21 ms, 61 %, 1,204 tok/s. NaN is written as absent.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,22 +30,30 @@ func (b *Book) Add(page string, s Spec) error {
 	if s.ID == "" {
 		s.ID = "panel"
 	}
-	for base, i := s.ID, 2; ; i++ {
-		if _, taken := b.Panel(s.ID); !taken {
-			break
-		}
-		s.ID = base + "-" + strconv.Itoa(i)
+	// Two that add at once, here or in another console, must not take each other's panel away.
+	unlock, err := lockBeside(b.user)
+	if err != nil {
+		return fmt.Errorf("adding a panel: %w", err)
 	}
+	defer unlock()
 	old, err := os.ReadFile(b.user)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("adding a panel: %w", err)
+	}
+	// The file may hold panels that were written since the book was made.
+	onDisk, before := Parse(b.user, old)
+	for base, i := s.ID, 2; ; i++ {
+		_, taken := b.Panel(s.ID)
+		if !taken && !slices.ContainsFunc(onDisk.Panels, func(o Spec) bool { return o.ID == s.ID }) {
+			break
+		}
+		s.ID = base + "-" + strconv.Itoa(i)
 	}
 	text, err := withPanel(old, page, s)
 	if err != nil {
 		return fmt.Errorf("adding a panel to %s: %w", b.user, err)
 	}
 	file, faults := Parse(b.user, text)
-	_, before := Parse(b.user, old)
 	if len(faults) > len(before) {
 		return fmt.Errorf("adding a panel: %w", faults[len(faults)-1])
 	}
@@ -179,27 +186,4 @@ func YAML(head string, panels []Spec, pages []Page) ([]byte, error) {
 	}
 	out.Write(text)
 	return out.Bytes(), nil
-}
-
-// Save puts a file in the place of another in one step, readable by its owner only.
-func Save(path string, text []byte) error {
-	// The link's target is the file that is meant, as with an editor.
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // a no-op once it is renamed
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

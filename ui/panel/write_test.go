@@ -4,7 +4,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"pitwall/ui/panel"
@@ -44,7 +46,11 @@ func TestAddWritesThePanelIntoTheUsersFile(t *testing.T) {
 			if err != nil || string(got) != tc.want {
 				t.Errorf("%v, got\n%s\nwant\n%s", err, got, tc.want)
 			}
-			if st, _ := os.Stat(path); st.Mode().Perm() != 0o600 {
+			mode := os.FileMode(0o600)
+			if tc.old != "" {
+				mode = 0o644 // the user's own
+			}
+			if st, _ := os.Stat(path); st.Mode().Perm() != mode {
 				t.Errorf("mode %v", st.Mode())
 			}
 			if p := page(b, tc.page); !strings.Contains(p, "my-series") {
@@ -87,6 +93,57 @@ func TestAddWritesThePanelIntoTheUsersFile(t *testing.T) {
 		b, _ := panel.NewBook("")
 		if err := b.Add("own", one); !errors.Is(err, panel.ErrNoFile) {
 			t.Error(err)
+		}
+	})
+	t.Run("what was written by hand since stays, with its id", func(t *testing.T) {
+		b, path := added(t, "panels: []\n")
+		if err := os.WriteFile(path, []byte("panels:\n  - {id: my-series, unit: s, queries: up}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Add("own", one); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := os.ReadFile(path); !strings.Contains(string(got), "{id: my-series, unit: s, queries: up}") || !strings.Contains(string(got), "id: my-series-2") {
+			t.Errorf("%s", got)
+		}
+		if p := page(b, "own"); !strings.Contains(p, "my-series-2") {
+			t.Errorf("on the page: %s", p)
+		}
+	})
+	t.Run("a file that may not be written is left alone", func(t *testing.T) {
+		b, path := added(t, "# fixed\n")
+		if err := os.Chmod(path, 0o444); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Add("own", one); err == nil || !strings.Contains(err.Error(), "may not be written") {
+			t.Errorf("%v", err)
+		}
+		if got, _ := os.ReadFile(path); string(got) != "# fixed\n" {
+			t.Errorf("%s", got)
+		}
+	})
+	t.Run("of many that add at once none loses its panel", func(t *testing.T) {
+		_, path := added(t, "# here\n")
+		var wg sync.WaitGroup
+		const n = 12
+		for i := range n {
+			wg.Go(func() {
+				b, _ := panel.NewBook(path) // a console of its own, some with two additions under way
+				s := one
+				s.Title = "series " + strconv.Itoa(i)
+				for range 2 {
+					wg.Go(func() {
+						if err := b.Add("own", s); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			})
+		}
+		wg.Wait()
+		f, faults := panel.Read(path)
+		if len(f.Panels) != 2*n || panel.Faulty(faults) {
+			t.Errorf("%d panels of %d, %v", len(f.Panels), 2*n, faults)
 		}
 	})
 	t.Run("a link's target is written", func(t *testing.T) {

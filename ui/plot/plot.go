@@ -44,6 +44,19 @@ func Peak(series ...[]float64) float64 {
 	return peak
 }
 
+// Low gives the least finite value of several series; NaN if there is none.
+func Low(series ...[]float64) float64 {
+	low := math.NaN()
+	for _, s := range series {
+		for _, v := range s {
+			if !math.IsInf(v, 0) && !(v >= low) && !math.IsNaN(v) {
+				low = v
+			}
+		}
+	}
+	return low
+}
+
 // Sum adds series column by column; a column is NaN only where all are.
 func Sum(series ...[]float64) []float64 {
 	n := 0

@@ -2,6 +2,7 @@ package staged
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
@@ -10,7 +11,7 @@ import (
 	"pitwall/sessions"
 )
 
-// Scene changes a busy session into one where something is wrong. Names: "noengine", "starting", "stalled", "noanswer",
+// Scene changes a busy session into one where something is wrong. Names: "noengine", "starting", "stalled", "noanswer", "dead",
 // "sleeping", "restarted", "died", "notstored", "nothing", "simulated", "idle", "incident", "saved"; another name changes nothing.
 func Scene(s *Session, name string) {
 	const in = "127.0.0.1:8000"
@@ -49,7 +50,18 @@ func Scene(s *Session, name string) {
 		state("no_answer", "scrape http://127.0.0.1:8000/metrics: connection refused", 12*time.Second)
 		down("scrape http://127.0.0.1:8000/metrics: connection refused")
 	case "dead":
-		silence()
+		// It gave numbers until then.
+		death := s.Now.Add(-12 * time.Second).Sub(s.Start).Seconds()
+		for i, a := range s.Answers {
+			if strings.HasPrefix(a.Key, "engine:") {
+				s.Answers[i].At = func(t float64) promql.Vector {
+					if t >= death {
+						return nil
+					}
+					return a.At(t)
+				}
+			}
+		}
 		state("no_engine", "nothing listens on port 8000, and no engine process is there", 12*time.Second)
 		s.EventsAll[len(s.EventsAll)-1].Attrs["from"] = "ready"
 		s.EventsAll[len(s.EventsAll)-1].Severity = probes.Critical

@@ -34,10 +34,14 @@ func (c *client) version(ctx context.Context, path string) (string, error) {
 	return v.Version, nil
 }
 
-// servedModel is an entry of /v1/models with vLLM's addition.
+// servedModel is what counts of an entry of /v1/models, max_model_len being vLLM's addition. The rest of it (when it was made,
+// who may use it) comes in more types than OpenAI's.
 type servedModel struct {
-	openai.Model
-	MaxModelLen int `json:"max_model_len"`
+	ID          string `json:"id"`
+	OwnedBy     string `json:"owned_by"`
+	Root        string `json:"root"`
+	Parent      string `json:"parent"`
+	MaxModelLen int    `json:"max_model_len"`
 }
 
 // models asks what is served, adapters left out.
@@ -62,7 +66,7 @@ func (c *client) models(ctx context.Context, path string) ([]servedModel, error)
 	return out, nil
 }
 
-// modelList reads a list of models as OpenAI's API has it.
+// modelList reads a list of models as OpenAI's API has it; nil if the answer has none.
 func modelList(body []byte) ([]servedModel, error) {
 	var l struct {
 		Data []servedModel `json:"data"`
