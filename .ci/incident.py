@@ -120,7 +120,12 @@ def one(answer):
 
 def panels(path, *command):
     command = list(command)
-    at, screen = cursor(path), open(path, encoding="utf-8").read()
+    screen = open(path, encoding="utf-8").read()
+    # With its day: 00:16:45 alone would be into the session.
+    at = datetime.datetime.combine(datetime.date.today(), datetime.time.fromisoformat(cursor(path)))
+    if at > datetime.datetime.now():
+        at -= datetime.timedelta(days=1)
+    at = at.strftime("%Y-%m-%d %H:%M:%S")
     compared, wrong = {}, []
 
     def compare(panel, label, text, want, expr):

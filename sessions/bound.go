@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -16,8 +18,9 @@ import (
 // source that goes beyond is told, never silently cut.
 
 const (
-	// maxEvents is how many events one reading may bring.
-	maxEvents = 200
+	// maxEvents is how many events one reading may bring, and maxHourlyEvents a source in an hour: all of them are in memory.
+	maxEvents       = 200
+	maxHourlyEvents = 1000
 	// maxText is the longest title, attribute, fact or reason in bytes.
 	maxText = 2000
 )
@@ -75,14 +78,26 @@ func (r *Recorder) tellRefused(p *pull, t int64, refused map[string]int, absent 
 	}}, t)
 }
 
-// boundEvents cuts what a reading brings too many of.
-func boundEvents(events []probes.Event, source string) []probes.Event {
-	if len(events) <= maxEvents {
+// boundEvents cuts what a reading at t brings too many of.
+func (p *pull) boundEvents(events []probes.Event, t int64) []probes.Event {
+	if hour := t - t%time.Hour.Milliseconds(); hour != p.hour {
+		p.hour, p.events, p.flooded = hour, 0, false
+	}
+	n, why := maxEvents, fmt.Sprintf("%d events of one reading were left out: %d are kept", len(events)-maxEvents, maxEvents)
+	if left := maxHourlyEvents - p.events; left < min(n, len(events)) {
+		n, why = left, fmt.Sprintf("its events are left out until the hour is over: %s are kept", humanize.Comma(maxHourlyEvents))
+	}
+	if len(events) <= n {
+		p.events += len(events)
 		return events
 	}
-	return append(slices.Clone(events[:maxEvents]), probes.Event{
-		Kind: "recorder.events", Subject: source, Severity: probes.Warning,
-		Title: fmt.Sprintf("%d events of one reading were left out: %d are kept", len(events)-maxEvents, maxEvents),
+	p.events += n
+	if p.flooded {
+		return events[:n]
+	}
+	p.flooded = n < maxEvents
+	return append(slices.Clone(events[:n]), probes.Event{
+		Kind: "recorder.events", Subject: p.job + "/" + p.instance, Severity: probes.Warning, Title: why,
 	})
 }
 
@@ -91,5 +106,5 @@ func boundText(s string) string {
 	if len(s) <= maxText {
 		return s
 	}
-	return s[:maxText] + fmt.Sprintf("… (%d bytes)", len(s))
+	return strings.ToValidUTF8(s[:maxText], "") + fmt.Sprintf("… (%d bytes)", len(s))
 }

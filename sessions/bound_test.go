@@ -87,6 +87,20 @@ func TestAFloodOfEventsAndLongTextsIsCut(t *testing.T) {
 	if n := len(all); n != maxEvents+1 || !strings.Contains(all[n-1].Title, "4800 events") {
 		t.Errorf("%d events, the last is %q", n, all[n-1].Title)
 	}
+	drive(t, r, 1, 20)
+	told := 0
+	for _, e := range r.Events(time.Time{}, at(30)) {
+		if strings.Contains(e.Title, "until the hour is over: 1,000 are kept") {
+			told++
+		}
+	}
+	if n := len(r.Events(time.Time{}, at(30))); n != maxHourlyEvents+maxHourlyEvents/maxEvents+1 || told != 1 {
+		t.Errorf("after 21 readings %d events, told %d times", n, told)
+	}
+	drive(t, r, 3600, 1)
+	if n := len(r.Events(at(3599), at(3600))); n < maxEvents {
+		t.Errorf("in the next hour %d events", n)
+	}
 	if n := len(all[0].Title); n > maxText+30 {
 		t.Errorf("a title of %d bytes", n)
 	}

@@ -11,12 +11,15 @@ import (
 
 // The copy of a damaged session opens, holds what can be read of the other, no wrong number, and says what is missing.
 func TestTheCopyOfADamagedSessionHoldsWhatCanBeRead(t *testing.T) {
-	salvaged, incomplete := 0, 0
+	n, salvaged, incomplete := 30, 0, 0
+	if raced {
+		n = 9
+	}
 	for _, ended := range []bool{true, false} {
 		whole := wholeSession(t, ended)
 		rng := rand.New(rand.NewPCG(3, 5))
 		dir := t.TempDir()
-		for i := range 30 {
+		for i := range n {
 			b := append([]byte(nil), whole...)
 			switch i % 3 {
 			case 0: // a page is zero
@@ -71,7 +74,7 @@ func TestTheCopyOfADamagedSessionHoldsWhatCanBeRead(t *testing.T) {
 		}
 	}
 	t.Logf("%d copies are incomplete, %d of them SQLite could not make", incomplete, salvaged)
-	if salvaged < 10 || incomplete < salvaged {
+	if salvaged < n/3 || incomplete < salvaged {
 		t.Errorf("%d copies are incomplete, %d of them SQLite could not make: that tests nothing", incomplete, salvaged)
 	}
 }

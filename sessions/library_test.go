@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"pitwall/probes"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"pitwall/probes"
 )
 
 func TestSimulatedForEver(t *testing.T) {
@@ -91,6 +92,32 @@ func TestLibrary(t *testing.T) {
 	}
 	if gone, err := Prune(dir, at(86400), time.Hour, 0); err != nil || len(gone) != 0 {
 		t.Errorf("sessions with names were deleted: %+v, %v", gone, err)
+	}
+}
+
+// A session that is damaged may have had a name or a mark: nobody knows, so it stays.
+func TestPruneKeepsWhatIsDamaged(t *testing.T) {
+	dir := t.TempDir()
+	for i, damage := range []string{
+		"UPDATE meta SET value='' WHERE key='name'",
+		`UPDATE events SET data=replace(data, '"mark"', '"mbrk"')`,
+	} {
+		path := filepath.Join(dir, strconv.Itoa(i)+Extension)
+		must(t, os.WriteFile(path, wholeSession(t, true), 0o600))
+		w, err := openWriter(path)
+		must(t, err)
+		if i == 1 {
+			must(t, w.commit(context.Background(), &batch{meta: map[string]string{"name": ""}}))
+		}
+		if res, err := w.db.Exec(damage); err != nil {
+			t.Fatal(err)
+		} else if n, err := res.RowsAffected(); err != nil || n == 0 {
+			t.Fatalf("%s changes nothing, %v", damage, err)
+		}
+		must(t, w.close(true))
+	}
+	if gone, err := Prune(dir, at(1e9), time.Hour, 1); err != nil || len(gone) != 0 {
+		t.Errorf("%+v are deleted, %v", gone, err)
 	}
 }
 

@@ -72,7 +72,9 @@ func tryLock(path string) (*lockFile, error) {
 
 func (l *lockFile) release() {
 	if l != nil && l.f != nil {
-		os.Remove(l.f.Name())
+		if l.holds() { // else what stands there is somebody else's
+			os.Remove(l.f.Name())
+		}
 		l.f.Close()
 		l.f = nil
 	}

@@ -28,6 +28,9 @@ type pull struct {
 	own           [4]*series
 	facts, absent map[string]string
 	made          int // series that it has had
+	hour          int64
+	events        int  // that it has brought in this hour of the clock
+	flooded       bool // and it was told that there are no more
 	refusing      bool
 }
 
@@ -162,14 +165,14 @@ func (r *Recorder) take(got pulled) {
 		p.seen = append(p.seen, before...)
 		r.ingestInterval(p, got.t, p.every.Seconds())
 		r.takeFacts(p, got.t, redactFacts(got.r.Facts, r.redact), absent)
-		r.addEvents(boundEvents(got.r.Events, p.job+"/"+p.instance), got.t)
+		r.addEvents(p.boundEvents(got.r.Events, got.t), got.t)
 		return
 	}
 	n := float64(len(got.r.Samples))
 	r.tellRefused(p, got.t, r.ingest(p, got.t, got.r.Samples), absent)
 	r.ingestOwn(p, got.t, [4]float64{up, got.took.Seconds(), n, p.every.Seconds()})
 	r.takeFacts(p, got.t, redactFacts(got.r.Facts, r.redact), absent)
-	r.addEvents(boundEvents(got.r.Events, p.job+"/"+p.instance), got.t)
+	r.addEvents(p.boundEvents(got.r.Events, got.t), got.t)
 }
 
 // redact is Redact for texts that come again every second: looking for secrets in all of them anew would cost as much as
@@ -231,8 +234,7 @@ func (r *Recorder) ingest(p *pull, t int64, samples []probes.Sample) (refused ma
 	seen := make([]*series, 0, len(samples))
 	for _, sm := range samples {
 		if sm.Labels.Len() == 1 && slices.Contains(ownMetrics[:], sm.Labels.Get(model.MetricNameLabel)) {
-			r.dropped.Add(1) // the page's own "up" would be the recorder's, and say that all is well when it isn't
-			continue
+			continue // the page's own "up" would be the recorder's, and say that all is well when it isn't
 		}
 		s := r.seriesOf(p, sm.Labels)
 		if s == nil {

@@ -131,6 +131,34 @@ func (r *Recorder) rescue(ctx context.Context, w *writer, fate string) error {
 	return nil
 }
 
+// keepLock takes the session's lock again when its file was removed: without it the session looks like one whose recorder is
+// gone. When another process has taken it for that and goes on with it, the file is that one's, and a new one is begun: false.
+func (r *Recorder) keepLock() bool {
+	if r.lock.holds() {
+		return true
+	}
+	lock, err := lockSession(r.path)
+	if err != nil && !errors.Is(err, ErrRecording) {
+		return true // its directory may be gone as well: the file's fate tells
+	}
+	r.lock.release()
+	r.lock = lock
+	if err == nil {
+		return true
+	}
+	r.mu.Lock()
+	w := r.w
+	r.w = nil
+	r.mu.Unlock()
+	w.db.Close() //nolint:errcheck // all of it is in memory or in that file
+	if old := r.archive.Swap(nil); old != nil {
+		old.db.Close()
+	}
+	r.wantAll.Store(true)
+	r.tellFile("its lock was removed, and another process goes on with its file: a new one is begun with what is in memory")
+	return false
+}
+
 func (r *Recorder) tellFile(what string) {
 	_, last := r.Bounds()
 	r.addEvents([]probes.Event{{Kind: "recorder.file", Subject: "recorder", Severity: probes.Warning, Title: what}}, msOf(last))

@@ -203,6 +203,52 @@ func TestAFileThatCantBeLookedAtForAWhileIsGoneOnWith(t *testing.T) {
 	}
 }
 
+// A recorder whose lock file is removed takes it again; when another one was quicker, both record, each into a file of its
+// own.
+func TestARecorderWhoseLockIsRemoved(t *testing.T) {
+	src := engine()
+	o := Options{Dir: t.TempDir(), Sources: func() []probes.Source { return []probes.Source{src} }}
+	r := newTestRecorder(t, o)
+	drive(t, r, 0, 300)
+	old := r.path
+	must(t, os.Remove(lockPath(old)))
+	drive(t, r, 300, 1)
+	if recorderOf(old) != os.Getpid() {
+		t.Fatal("nobody is said to record")
+	}
+	must(t, os.Remove(lockPath(old)))
+	other, err := Resume(context.Background(), old, Options{})
+	must(t, err)
+	for i := 301; i < 600; i++ {
+		r.Tick(context.Background(), at(i)) //nolint:errcheck // what comes of it is looked at below
+	}
+	if r.path == old {
+		t.Fatal("two record into one file")
+	}
+	must(t, r.Close())
+	if recorderOf(old) != os.Getpid() {
+		t.Error("the other one's lock is gone")
+	}
+	must(t, other.Close())
+	for _, path := range []string{old, r.path} {
+		i, _, err := Check(context.Background(), path)
+		if err != nil || i.Trouble != "" || i.Ended.IsZero() {
+			t.Errorf("%+v, %v", i, err)
+		}
+	}
+	s, err := Open(r.path)
+	must(t, err)
+	defer s.Close()
+	for _, i := range []int{0, 301, 599} {
+		if got := one(t, s, "now", at(i)); got != float64(i) {
+			t.Errorf("now at tick %d = %v", i, got)
+		}
+	}
+	if e := s.Events(time.Time{}, at(600)); len(e) != 1 || !strings.Contains(e[0].Title, "another process goes on with its file") {
+		t.Errorf("told %+v", e)
+	}
+}
+
 // A session that was set aside has a name of its own: its ID gives the one that is in its place, and no other file is
 // overwritten.
 func TestASessionThatWasSetAsideIsNotTakenForTheOneInItsPlace(t *testing.T) {

@@ -9,9 +9,11 @@
 // From the outside in:
 //
 //	reader.go    the questions that one can ask (Reader)
-//	recorder.go  sessions that are recorded here (Record, Resume); pull.go: asking the sources; writer.go: storing
+//	recorder.go  sessions that are recorded here (Record, Resume); options.go: what and where to; pull.go: asking the
+//	             sources; writer.go: storing
 //	saved.go     sessions that others recorded or are recording (Open)
-//	library.go   the directory of sessions (List, Running, Prune, Export)
+//	library.go   the directory of sessions (List, Running, Prune)
+//	export.go    copies (Export), also of a damaged session
 //	query.go     PromQL over a view: expansion, windows, limits
 //	view.go      memory and file as one storage.Queryable
 //	head.go      the newest chunks, in memory

@@ -486,32 +486,6 @@ func TestDamageIsLeftOutAndTold(t *testing.T) {
 	}
 }
 
-func TestRetentionKeepsTheNewest(t *testing.T) {
-	src := engine()
-	r := newTestRecorder(t, Options{Dir: t.TempDir(), KeepAge: 30 * time.Minute, Sources: func() []probes.Source { return []probes.Source{src} }})
-	drive(t, r, 0, 4000)
-	first, _ := r.Bounds()
-	if age := at(3999).Sub(first); age < 29*time.Minute || age > 35*time.Minute {
-		t.Errorf("the oldest reading is %s old", age)
-	}
-	path := r.path
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if got := one(t, s, "now", at(2500)); got != 2500 {
-		t.Errorf("now = %v", got)
-	}
-	none(t, s, "now", at(1000))
-	if f, _ := s.Bounds(); !f.Equal(first) {
-		t.Errorf("bounds say %s, recorder said %s", f, first)
-	}
-}
-
 func TestScopeIsPutIntoTheExpression(t *testing.T) {
 	src := engine()
 	r := newTestRecorder(t, Options{Sources: func() []probes.Source { return []probes.Source{src} }})

@@ -56,6 +56,8 @@ func (r *Recorder) store(ctx context.Context) bool {
 			r.setTrouble(r.troubleOf(err))
 			return false
 		}
+	} else if !r.keepLock() {
+		return true // as above
 	}
 	r.mu.Lock()
 	b := r.pending

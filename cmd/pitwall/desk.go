@@ -99,7 +99,11 @@ func (d *desk) HandOver(ctx context.Context) (sessions.Reader, error) {
 	}
 	defer b.Close()
 	if err := d.rec.Detach(); err != nil {
-		return nil, fmt.Errorf("letting go of session %s: %w", info.ID, err)
+		d.probes.Close()
+		if r, again := d.resume(ctx, info.Path); again == nil { // as below: a disk that has just filled up ends no recording
+			return r, fmt.Errorf("still recording here: letting go of session %s: %w", info.ID, err)
+		}
+		return nil, fmt.Errorf("nobody records now: letting go of session %s: %w", info.ID, err)
 	}
 	d.probes.Close()
 	if _, err := b.start(ctx); err != nil {

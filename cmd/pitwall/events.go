@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"pitwall/probes"
 	"pitwall/sessions"
 	"pitwall/sessions/events"
+	when "pitwall/ui/moment"
 )
 
 // eventsFlags are events's own.
@@ -104,7 +104,7 @@ func (p *program) listEvents(ctx context.Context, r sessions.Reader, f eventsFla
 	if last.IsZero() {
 		return fail(exitNoSession, "", "session %s holds nothing", r.Info().ID)
 	}
-	filter, err := f.filter(last)
+	filter, err := f.filter(first, last)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (p *program) listEvents(ctx context.Context, r sessions.Reader, f eventsFla
 	return table(p.stdout, rows)
 }
 
-func (f eventsFlags) filter(last time.Time) (events.Filter, error) {
+func (f eventsFlags) filter(first, last time.Time) (events.Filter, error) {
 	out := events.Filter{Kinds: f.kinds, Subject: f.subject, Text: f.grep}
 	severities := map[string]probes.Severity{"": probes.Note, "note": probes.Note, "warning": probes.Warning, "critical": probes.Critical}
 	var ok bool
@@ -162,11 +162,11 @@ func (f eventsFlags) filter(last time.Time) (events.Filter, error) {
 		if m.text == "" {
 			continue
 		}
-		t, err := parseMoment(m.text, last)
-		if errors.Is(err, errMoment) {
-			return out, fail(exitUsage, m.flag+" wants 2026-11-24T23:18:00Z, \"2026-11-24 23:18:00\" or 23:18:00 (local time) or -5m (before the end)", "%s: %q is not a moment", m.flag, m.text)
+		t, err := when.Parse(m.text, when.Session{First: first, Last: last})
+		if err != nil {
+			return out, fail(exitUsage, m.flag+" wants "+when.Hint, "%s: %q is not a moment: %w", m.flag, m.text, err)
 		}
-		*m.to = t
+		*m.to = t.At
 	}
 	return out, nil
 }

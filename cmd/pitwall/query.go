@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -337,62 +336,18 @@ func optionalSpan(flag, v string) (time.Duration, error) {
 	return time.Duration(d), nil
 }
 
-var errMoment = errors.New("not a moment")
-
-// moment reads --at: an absolute time, a time of day, or a distance from the session's end.
+// moment reads --at as the screen reads a time (t, replay --at): the same text means the same everywhere. Nothing is the
+// session's last moment.
 func moment(s string, first, last time.Time) (time.Time, error) {
-	t, err := parseMoment(s, last)
-	// The screen reads times too (t, replay --at), and the same text is to mean the same: 00:16:45 is into the session.
-	if m, typed := when.Parse(s, when.Session{First: first, Last: last}); typed == nil {
-		t, err = m.At, nil
-	}
-	if err != nil {
-		return t, fail(exitUsage, "--at wants 2026-11-24T23:18:00Z, \"2026-11-24 23:18:00\" or 23:18:00 (local time), 1795562280 (Unix seconds) or -5m (before the end)", "--at: %q is not a moment", s)
-	}
-	if t.Before(first.Add(-time.Second)) || t.After(last.Add(time.Second)) {
-		return t, fail(exitUsage, "the session is from "+first.Format(time.RFC3339)+" to "+last.Format(time.RFC3339), "--at: %s lies outside the session", t.Format(time.RFC3339))
-	}
-	return t, nil
-}
-
-func parseMoment(s string, last time.Time) (time.Time, error) {
-	if s == "" || s == "now" {
+	if s == "" {
 		return last, nil
 	}
-	if rest, ok := strings.CutPrefix(s, "-"); ok {
-		d, err := model.ParseDuration(rest)
-		if err != nil {
-			return time.Time{}, errMoment
-		}
-		return last.Add(-time.Duration(d)), nil
+	m, err := when.Parse(s, when.Session{First: first, Last: last})
+	if err != nil {
+		return time.Time{}, fail(exitUsage, "--at wants "+when.Hint, "--at: %q is not a moment: %w", s, err)
 	}
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return t, nil
+	if m.At.Before(first.Add(-time.Second)) || m.At.After(last.Add(time.Second)) {
+		return m.At, fail(exitUsage, "the session is from "+first.Format(time.RFC3339)+" to "+last.Format(time.RFC3339), "--at: %s lies outside the session", m.At.Format(time.RFC3339))
 	}
-	// As pitwall itself prints times, so that they can be copied.
-	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04"} {
-		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
-			return t, nil
-		}
-	}
-	// A zone's abbreviation says something only here, and UTC; of any other Go knows the name and nothing else.
-	if t, err := time.ParseInLocation("2006-01-02 15:04:05 MST", s, time.Local); err == nil && (t.Location() == time.Local || t.Location() == time.UTC) {
-		return t, nil
-	}
-	if f, err := strconv.ParseFloat(s, 64); err == nil && f > 1e8 && f < 1e11 {
-		return time.UnixMilli(int64(math.Round(f * 1000))), nil
-	}
-	for _, layout := range []string{"15:04:05", "15:04"} {
-		t, err := time.ParseInLocation(layout, s, time.Local)
-		if err != nil {
-			continue
-		}
-		y, m, d := last.Local().Date()
-		t = time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, time.Local)
-		if t.After(last.Add(time.Second)) {
-			t = t.AddDate(0, 0, -1)
-		}
-		return t, nil
-	}
-	return time.Time{}, errMoment
+	return m.At, nil
 }

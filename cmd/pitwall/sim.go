@@ -125,10 +125,10 @@ func (p *program) runSim(ctx context.Context, f simFlags) (err error) {
 	switch {
 	case f.gpus < 1 || f.gpus > 8:
 		return fail(exitUsage, "an A100 box has 1 to 8", "--gpus: %d GPUs can't be simulated", f.gpus)
-	case !(f.speed > 0 && f.speed <= 10000):
-		return fail(exitUsage, "1 is real time, 100 a hundred times faster", "--speed: %g is not above 0 and at most 10000", f.speed)
-	case f.warm < 0 || f.warm > 24*time.Hour:
-		return fail(exitUsage, "2m is the default", "--warm: %v is not from 0 to 24h", f.warm)
+	case !(f.speed > 0 && f.speed <= 1000):
+		return fail(exitUsage, "1 is real time, 100 a hundred times faster", "--speed: %g is not above 0 and at most 1000", f.speed)
+	case f.warm < 0 || f.warm > 2*time.Hour:
+		return fail(exitUsage, "2m is the default", "--warm: %v is not from 0 to 2h", f.warm)
 	}
 	o := sim.Options{
 		Config: sim.Config{MaxNumSeqs: f.maxSeqs, MaxNumBatchedTokens: f.maxBatched, Blocks: f.blocks, BlockSize: f.blockSize, MaxModelLen: f.maxLen,
@@ -164,6 +164,9 @@ func (p *program) runSim(ctx context.Context, f simFlags) (err error) {
 		}
 		one.Engine, one.Seed = i, o.Seed+uint64(i)
 		s, err := sim.Start(ctx, one)
+		if errors.Is(err, context.Canceled) {
+			return nil // interrupted while it warmed up
+		}
 		if err != nil {
 			return fail(exitUsage, "--listen 127.0.0.1:0 takes a free port", "%w", err)
 		}

@@ -26,7 +26,7 @@ import (
 )
 
 // KindChanged is the Kind of the event that tells that an engine serves another model or is another version than before.
-// Attrs: "what" ("model" or "version"), "from", "to".
+// Attrs: "what" ("model", "version", or "dialect" where another kind of engine answers at its address), "from", "to".
 const KindChanged = "engine.changed"
 
 // Server is a process on this host that serves an engine.
@@ -242,7 +242,7 @@ func (s *Scraper) scrape(now time.Time, o *Observation, a answer, err error) ([]
 	path := s.path
 	s.last = a
 	fail := func(outcome Outcome, t *trouble) ([]probes.Sample, map[string]probes.Meta, error) {
-		o.Outcome, o.Err = outcome, t.plain
+		o.Outcome, o.Err, o.Took = outcome, t.plain, a.total
 		return nil, nil, t
 	}
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -244,6 +245,31 @@ func TestAnEngineThatNobodyKnowsIsRecordedUnderItsOwnNames(t *testing.T) {
 		if r.Absent[w] == "" {
 			t.Errorf("no reason why there is no %s", w)
 		}
+	}
+}
+
+// One kind of engine is stopped and another started in its place, between two looks.
+func TestAnotherKindOfEngineAtTheSamePlaceIsAnEvent(t *testing.T) {
+	srv := serves(t, map[string]saying{"/metrics": pageOfFile(t, "vllm-0.32-fresh.prom"), "/v1/models": models("vllm")})
+	w := watched(t, srv, Options{})
+	old := w.Engines()[0]
+	for _, e := range old.Read(context.Background()).Events {
+		if e.Kind == KindChanged {
+			t.Errorf("at first sight %+v", e)
+		}
+	}
+	answers := llama(t, "llamacpp-b1-idle.prom")
+	srv.answers.Store(&answers)
+	old.Read(context.Background())
+	s := turns(w)
+	var said []string
+	for _, e := range s.Read(context.Background()).Events {
+		if e.Kind == KindChanged {
+			said = append(said, e.Attrs["what"]+" "+e.Attrs["from"]+" "+e.Attrs["to"])
+		}
+	}
+	if job(s) != "llamacpp" || !slices.Contains(said, "dialect vllm llamacpp") {
+		t.Errorf("%s, events %q", job(s), said)
 	}
 }
 

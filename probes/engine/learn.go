@@ -49,6 +49,10 @@ func (s *Scraper) learn(ctx context.Context, now time.Time, samples []probes.Sam
 	if !o.Work.Started.IsZero() && s.pid == 0 {
 		s.facts["started"] = stamp(o.Work.Started)
 	}
+	if o.Work.Own { // a guess that never met the engine's own metrics is no engine that was there
+		s.facts["dialect"] = s.d.Name
+	}
+	r.Events = append(r.Events, s.changed("dialect")...)
 	r.Events = append(r.Events, s.changed("version")...)
 	r.Events = append(r.Events, s.changed("model")...)
 	if len(samples) != s.series || version != s.facts["version"] || s.absent == nil {

@@ -100,7 +100,7 @@ type Observation struct {
 	Still, Note string
 	// Stranger is what answers instead of an engine, in plain words; empty if it is one.
 	Stranger string
-	// Took is how long the answer took.
+	// Took is how long the answer took, or how long it was waited for in vain.
 	Took time.Duration
 }
 
@@ -113,6 +113,7 @@ type machine struct {
 	answered  bool      // it has answered before
 	failures  int       // failed scrapes in a row
 	lastOK    time.Time // when it last answered
+	silent    time.Time // when the first was begun of those that have failed in a row without being refused
 	restarted time.Time // when the last restart was seen, and why it was one
 	why       string
 	mixed     bool // several servers answer in turn at this address
@@ -150,6 +151,12 @@ func (m *machine) observe(o Observation) (change, bool) {
 func (m *machine) next(o Observation) Status {
 	if o.PID != 0 {
 		m.seen = o.PID
+	}
+	switch {
+	case o.Outcome != Failed:
+		m.silent = time.Time{}
+	case m.silent.IsZero():
+		m.silent = latest(o.At.Add(-o.Took), m.lastOK)
 	}
 	switch {
 	case o.Outcome == Answered && !o.Dead && o.Stranger == "":
@@ -192,7 +199,7 @@ func (m *machine) next(o Observation) Status {
 		// One scrape that fails is a busy server; the source is shown as down, the state waits for the second.
 		return m.now
 	}
-	return Status{State: NoAnswer, Reason: o.Err}
+	return Status{State: NoAnswer, Since: m.silent, Reason: o.Err}
 }
 
 func (m *machine) answering(o Observation) Status {

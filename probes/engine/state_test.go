@@ -17,10 +17,12 @@ type sight struct {
 	err  string
 	far  bool // another host's
 	born float64
+	took float64
 }
 
 func (s sight) observation() Observation {
 	o := Observation{At: at(s.at), Outcome: s.how, PID: s.pid, Work: s.work, Dead: s.dead, Health: 503, Err: s.err, Local: !s.far, Port: "8000", Still: "no token counter moved"}
+	o.Took = time.Duration(s.took * float64(time.Second))
 	if s.pid != 0 {
 		o.Started = at(s.born)
 	}
@@ -54,6 +56,8 @@ func TestStatesFollowWhatIsSeen(t *testing.T) {
 		{"it starts, then answers: ready after the time it took", []sight{{at: 2, how: Refused, pid: 7}, {at: 78, pid: 7, work: idling()}}, Ready, 78, "", "ready after 1m18s"},
 		{"starting lasts ten minutes and stays starting", []sight{{at: 2, how: Refused, pid: 7}, {at: 300, how: Refused, pid: 7}, {at: 600, how: Refused, pid: 7}}, Starting, 0, "", "starting"},
 		{"a start that fails: the process is gone before it was ready", []sight{{at: 2, how: Refused, pid: 7}, {at: 9, how: Refused}}, NoEngine, 9, "process 7 ended before it was ready", "start failed"},
+		{"silence begins with the first question that was not answered", []sight{{at: 1, work: working()}, {at: 7, how: Failed, err: "no answer within 5s", took: 5}, {at: 13, how: Failed, err: "no answer within 5s", took: 5}}, NoAnswer, 2, "no answer within 5s", "no answer"},
+		{"a start that opens its port and does not answer is silent from then on", []sight{{at: 2, how: Refused, pid: 7}, {at: 60, how: Refused, pid: 7}, {at: 70, how: Failed, pid: 7, err: "HTTP 500"}, {at: 80, how: Failed, pid: 7, err: "HTTP 500"}}, NoAnswer, 70, "HTTP 500", "no answer"},
 		{"a second restart within the minute is one more", []sight{{at: 1, pid: 7, work: idling()}, {at: 2, pid: 8, work: idling()}, {at: 30, pid: 8, work: idling()}, {at: 40, pid: 9, work: idling()}}, Restarted, 40, "process 9 instead of 8", "restarted: process 9 instead of 8"},
 		{"it answers from the first look on: ready", []sight{{at: 5, work: working()}}, Ready, 5, "", "ready"},
 		{"a page without any of its own metrics is still an engine that answers", []sight{{at: 5, work: Work{Running: math.NaN(), Waiting: math.NaN()}}}, Ready, 5, "", "ready"},
@@ -61,7 +65,7 @@ func TestStatesFollowWhatIsSeen(t *testing.T) {
 		{"dying: the port is closed while the process is still there", []sight{{at: 1, pid: 7, work: working()}, {at: 2, how: Refused, pid: 7}}, NoAnswer, 2, "connection refused; process 7 is still there", "no answer"},
 		{"dead: the server answers and says that its engine does not", []sight{{at: 1, pid: 7, work: working()}, {at: 2, dead: true, pid: 7}}, NoAnswer, 2, "its engine is dead", "no answer"},
 		{"one timeout is a busy server, not a change", []sight{{at: 1, work: working()}, {at: 7, how: Failed, err: "no answer within 5s"}}, Ready, 1, "", ""},
-		{"two timeouts in a row are no answer, with the error", []sight{{at: 1, work: working()}, {at: 7, how: Failed, err: "no answer within 5s"}, {at: 13, how: Failed, err: "no answer within 5s"}}, NoAnswer, 13, "no answer within 5s", "no answer: no answer within 5s"},
+		{"two timeouts in a row are no answer, with the error", []sight{{at: 1, work: working()}, {at: 7, how: Failed, err: "no answer within 5s"}, {at: 13, how: Failed, err: "no answer within 5s"}}, NoAnswer, 7, "no answer within 5s", "no answer: no answer within 5s"},
 		{"a timeout between answers does not count towards the next", []sight{{at: 1, work: working()}, {at: 7, how: Failed}, {at: 8, work: working()}, {at: 14, how: Failed}}, Ready, 1, "", ""},
 		{"a wrong answer at the first look is no answer at once", []sight{{at: 1, how: Failed, err: "HTTP 401 Unauthorized"}}, NoAnswer, 1, "HTTP 401", "no answer"},
 		{"a closed port on another host is no answer: its processes are not seen", []sight{{at: 1, how: Refused, far: true}}, NoAnswer, 1, "connection refused", "no answer"},

@@ -34,7 +34,8 @@ func (e *Engine) collect(by time.Duration) {
 		}
 		for _, k := range []Kind{ErrorInStream, CutStream} {
 			if f := e.refuses(k, r.number); f != nil {
-				r.HangUp = max(1, min(f.After, r.Output))
+				r.HangUp, r.fails = max(1, min(f.After, r.Output)), k == ErrorInStream
+				break
 			}
 		}
 		e.inbox = append(e.inbox, r)

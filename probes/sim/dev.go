@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -119,6 +120,10 @@ func (s *Server) devRoutes(get, post func(string, http.HandlerFunc)) {
 	})
 	post("/wake_up", func(w http.ResponseWriter, r *http.Request) {
 		tags := r.URL.Query()["tags"]
+		if slices.Contains(tags, "weights") != slices.Contains(tags, "kv_cache") {
+			refuse(w, notSimulated("tags", "waking by parts"))
+			return
+		}
 		s.sleep.record("wake", s.driver.now, func() {
 			if s.options.SleepMode {
 				level := 0

@@ -126,7 +126,7 @@ func TestLevelTwoDropsTheWeights(t *testing.T) {
 	if got := sleepState(t, s); got != "discard_all" {
 		t.Errorf("%q", got)
 	}
-	for _, path := range []string{"/sleep?level=3", "/sleep?level=x", "/sleep?mode=soon", "/pause?mode=wait"} {
+	for _, path := range []string{"/sleep?level=3", "/sleep?level=x", "/sleep?mode=soon", "/wake_up?tags=weights", "/pause?mode=wait"} {
 		if status, _, _ := do(t, s, http.MethodPost, path, nil); status != 400 {
 			t.Errorf("%s: %d", path, status)
 		}

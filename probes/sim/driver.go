@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -30,8 +31,18 @@ type driver struct {
 // lazy is how often an unwatched engine is moved, so that nobody who looks has to wait for a long past.
 const lazy = time.Second
 
-func newDriver(engines []*Engine, warm time.Duration, o Options) *driver {
-	engines[0].RunUntil(warm) // the others catch up when their cards are first looked at
+// warmSlice is how much warming up is done before it is looked again whether anybody still waits for it.
+const warmSlice = 10 * time.Minute
+
+func newDriver(ctx context.Context, engines []*Engine, o Options) (*driver, error) {
+	warm := o.Warm
+	// The other engines catch up when their cards are first looked at.
+	for t := warm % warmSlice; t <= warm; t += warmSlice {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("simulated engine: warming up: %w", err)
+		}
+		engines[0].RunUntil(t)
+	}
 	d := &driver{engines: engines, number: o.Engine, started: time.Now(), warm: warm, speed: o.Speed, wake: make(chan struct{}, 1), bell: make(chan struct{})}
 	for i, e := range engines {
 		e.told = func(f *Fault, at time.Duration, end bool) { d.told(i, f, at, end) }
@@ -42,7 +53,7 @@ func newDriver(engines []*Engine, warm time.Duration, o Options) *driver {
 			d.engineFor(f).plan(f)
 		}
 	}
-	return d
+	return d, nil
 }
 
 // engineFor is the engine that a fault happens to: that of its card, or the one that is served.

@@ -369,10 +369,14 @@ func (e *Engine) End() {
 		}
 		e.pool.release(r.blocks)
 		r.blocks = nil
-		if r.produced == r.Output {
+		switch {
+		case r.fails:
+			e.tally.finish(r, Errored)
+			e.note(e.now, wasFailed, r, r.produced)
+		case r.produced == r.Output:
 			e.tally.finish(r, r.Reason)
 			e.note(e.now, wasFinished, r, r.produced)
-		} else {
+		default:
 			e.tally.aborts++
 			e.tally.answered++
 			e.note(e.now, wasAborted, r, r.produced)

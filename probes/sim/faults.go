@@ -97,7 +97,7 @@ func Catalogue() []Entry {
 		entry(CutStream, both, "the connection breaks in the middle of an event", "for 20s, after 5 tokens, share 1", Fault{For: 20 * time.Second, After: 5, Share: 1}, "after", "share"),
 		entry(StalledStream, both, "an answer stops after some tokens; by a request it goes on after \"for\", by a schedule at the fault's end", "for 20s, after 5 tokens, share 1", Fault{For: 20 * time.Second, After: 5, Share: 1}, "after", "share"),
 		entry(StaleGauges, bySchedule, "the gauges of the queue and the cache stand still, counters go on", "for 30s", Fault{For: 30 * time.Second}),
-		entry(CounterReset, bySchedule|moment, "all counters of the engine fall to zero, without a restart", "", Fault{}),
+		entry(CounterReset, bySchedule|moment, "all counters of the engine fall to zero, without a restart; those of its HTTP server and process go on", "", Fault{}),
 		entry(SlowMetrics, bySchedule, "/metrics answers late", "for 30s, delay 3s", Fault{For: 30 * time.Second, Delay: 3 * time.Second}, "delay"),
 		entry(HugeMetrics, bySchedule, "/metrics has many more series", "for 30s, series 100000", Fault{For: 30 * time.Second, Series: 100000}, "series"),
 		entry(XID, bySchedule|moment, "the driver reports an XID", "gpu 0, code 31", Fault{Code: 31}, "gpu", "code"),

@@ -56,8 +56,8 @@ func (s *Server) metrics() []byte {
 // pythonFamilies are those of the API server's own process. It doesn't exist: its CPU time is made of what a real one spends
 // per request and per token; its memory grows where a fault makes it; the rest stands still.
 func (s *Server) pythonFamilies(p *page, age time.Duration, resident float64, t *tally) {
-	requests := float64(t.ttft.n)
-	tokens := float64(t.generated)
+	requests := float64(t.resetFirsts + t.ttft.n)
+	tokens := float64(t.resetTokens + t.generated)
 	generation := func(g int, v float64) series {
 		return series{fmt.Sprintf(`generation="%d"`, g), math.Floor(v)}
 	}

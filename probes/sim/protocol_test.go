@@ -3,7 +3,9 @@ package sim
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -412,5 +414,13 @@ func TestItListensOnLoopbackOnly(t *testing.T) {
 			_ = s.Close()
 			t.Errorf("%s was accepted", addr)
 		}
+	}
+}
+
+func TestWhoGivesUpDuringTheWarmUpGetsNoServer(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Start(ctx, Options{Warm: 100 * 24 * time.Hour}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
 	}
 }

@@ -52,6 +52,7 @@ type Request struct {
 	arrived, queued, scheduled, first, last time.Duration
 
 	admitted, aborted bool
+	fails             bool // at HangUp the engine gives it up, not the client
 	inStep            int // tokens computed in the running step
 	computed          int // tokens in the cache
 	produced          int

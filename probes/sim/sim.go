@@ -42,7 +42,7 @@ type Options struct {
 	// Config holds the engine's sizes. Its Traffic is made by Start.
 	Config Config
 	// Faults is what goes wrong, and when: ParseFaults and RandomFaults make it. Truth, if set, gets a line of JSON for each
-	// beginning and end of a fault and each request that one met (see Truth).
+	// beginning and end of a fault and each request over HTTP that one met (see Truth).
 	Faults []Fault
 	Truth  io.Writer
 	// Engine is the number of this one where several simulations run beside each other: of Faults those happen that name it.
@@ -135,12 +135,16 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	d, err := newDriver(ctx, engines, o)
+	if err != nil {
+		return nil, err
+	}
 	listener, err := listenLoopback(ctx, o.Addr)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		options: o, config: engines[0].cfg, driver: newDriver(engines, o.Warm, o), tokens: newTokenizer(),
+		options: o, config: engines[0].cfg, driver: d, tokens: newTokenizer(),
 		handled: newHandled(o.Speed), addr: listener.Addr().String(), gone: make(chan bool, 1), stopped: make(chan struct{}), ended: make(chan struct{}),
 	}
 	s.driver.truth.out = o.Truth

@@ -108,7 +108,9 @@ func (g *generation) strike(r *http.Request, w http.ResponseWriter, send func([]
 	g.s.driver.hit(f, g.id, g.asked)
 	switch f.Kind {
 	case ErrorInStream:
-		g.s.driver.order(func(e *Engine) { e.tally.success[Errored]++ })
+		if !g.progress().done { // else it is counted already, as what the engine took it for
+			g.s.driver.order(func(e *Engine) { e.tally.success[Errored]++ })
+		}
 		if send == nil {
 			engineGone().write(w)
 		} else {

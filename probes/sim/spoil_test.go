@@ -440,3 +440,31 @@ func TestOfSeveralEnginesEachHasTheFaultsThatNameIt(t *testing.T) {
 		t.Errorf("a GPU that engine 2 has not: %v", err)
 	}
 }
+
+func TestTheTrafficsErrorsAndAResetShowOnThePage(t *testing.T) {
+	s := serve(t, func(o *Options) { o.Quiet, o.Speed, o.Warm = false, 50, time.Minute })
+	read := func() (errored, http, cpu, tokens float64) {
+		f := scrape(t, s)
+		for _, m := range f["vllm:request_success_total"].GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetValue() == "error" {
+					errored = m.GetCounter().GetValue()
+				}
+			}
+		}
+		return errored, total(t, f, "http_requests_total"), total(t, f, "process_cpu_seconds_total"), total(t, f, "vllm:generation_tokens_total")
+	}
+	_, http, cpu, tokens := read()
+	if err := s.Inject(schedule(t, "- {fault: counter-reset}\n- {fault: error-in-stream, for: 1h}")...); err != nil {
+		t.Fatal(err)
+	}
+	errored, http2, cpu2, tokens2 := read()
+	if http == 0 || http2 < http || cpu2 < cpu || tokens2 >= tokens {
+		t.Errorf("%g requests, then %g; %g s of CPU, then %g; %g tokens, then %g: only the engine's counters are reset", http, http2, cpu, cpu2, tokens, tokens2)
+	}
+	for deadline := time.Now().Add(20 * time.Second); errored == 0; errored, _, _, _ = read() {
+		if time.Now().After(deadline) {
+			t.Fatal("no request of the traffic ended in an error")
+		}
+	}
+}

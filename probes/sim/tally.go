@@ -17,6 +17,8 @@ type tally struct {
 	rejections                [limits]uint64
 	// How many of the traffic's own requests, which come by no HTTP, were answered with a status 5xx and 2xx.
 	refused, answered uint64
+	// First tokens and tokens that a reset made uncounted; the process's CPU time still has them.
+	resetFirsts, resetTokens uint64
 	aborts            uint64 // not on the page: vLLM's Python front end does not count them
 
 	promptLen, outputLen, iteration, maxOutput, paramsN, paramsMax histogram
@@ -34,6 +36,15 @@ func newTally(maxModelLen int) tally {
 		e2e: newHistogram(requestEdges), queue: newHistogram(requestEdges), inference: newHistogram(requestEdges),
 		prefill: newHistogram(requestEdges), decode: newHistogram(requestEdges),
 	}
+}
+
+// reset gives a tally whose counters are zero. Gauges stay, and what the API server's process counts by itself.
+func (t *tally) reset(maxModelLen int) tally {
+	fresh := newTally(maxModelLen)
+	fresh.running, fresh.waiting, fresh.kvUsage = t.running, t.waiting, t.kvUsage
+	fresh.refused, fresh.answered = t.refused, t.answered
+	fresh.resetFirsts, fresh.resetTokens = t.resetFirsts+t.ttft.n, t.resetTokens+t.generated
+	return fresh
 }
 
 // abort counts a request that a pause ended at a time, as vLLM does: like any other, and its end like a token's time. Of

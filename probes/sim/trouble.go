@@ -111,9 +111,7 @@ func (e *Engine) began(f *Fault) {
 	case StaleGauges:
 		e.frozen = &gauges{e.tally.running, e.tally.waiting, e.tally.kvUsage}
 	case CounterReset:
-		now := gauges{e.tally.running, e.tally.waiting, e.tally.kvUsage}
-		e.tally = newTally(e.cfg.MaxModelLen)
-		e.tally.running, e.tally.waiting, e.tally.kvUsage = now.running, now.waiting, now.kvUsage
+		e.tally = e.tally.reset(e.cfg.MaxModelLen)
 	case MemoryLeak:
 		e.leak(f.At)
 	case OOM:

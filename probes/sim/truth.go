@@ -16,14 +16,15 @@ const (
 	Hit = "hit"
 )
 
-// Truth is what really happened: one line for each beginning and end of a fault, and for each request that one met.
+// Truth is what really happened: one line for each beginning and end of a fault, and for each request over HTTP that one
+// met.
 type Truth struct {
 	Fault Kind   `json:"fault"`
 	Phase string `json:"phase"`
 	// Engine is the number of the engine that it happened to, where there are several.
 	Engine int `json:"engine,omitempty"`
 	// Seconds are simulated, from when the simulation began to serve; Time is the wall clock's. What a request met has the
-	// time at which it arrived.
+	// time at which it struck.
 	Seconds float64   `json:"seconds"`
 	Time    time.Time `json:"time"`
 	// For is the fault's length in simulated seconds, 0 for a moment.

@@ -325,6 +325,9 @@ func (v view) drawStatus(p grid.Pane, listed bool) {
 		if n := len(list) - 1; n > 0 {
 			tail = " +" + itoa(n) + " more: " + strings.ToLower(list[1].badge)
 		}
+		if p.W()-x-4-grid.Width(t.hint)-grid.Width(tail) < min(grid.Width(t.text), 45) && tail != "" {
+			tail = " +" + itoa(len(list)-1) // the gravest needs the room
+		}
 		room := p.W() - x - 4 - grid.Width(t.hint) - grid.Width(tail)
 		x = p.Text(x+1, 0, theme.Strong, grid.Cut(t.text, max(room, 10)))
 		if t.hint != "" {

@@ -7,7 +7,7 @@
 //	+16m45s  @00:16:45      into the session, from its first tick
 //	00:16:45                into the session, if it is that long; else the time of day
 //	14:02  14:02:05         time of day, the last one that the session has
-//	2026-11-24 14:02[:05]   that day's; also 2026-11-24T14:02:05Z and Nov 24 14:02
+//	2026-11-24 14:02[:05]   that day's; also with UTC or the zone behind it, 2026-11-24T14:02:05Z, Nov 24 14:02
 //	1795562280              Unix seconds
 //	start  end  now         the session's first and last tick
 package moment
@@ -143,6 +143,10 @@ func dated(text string, s Session) (time.Time, bool) {
 		if at, err := time.ParseInLocation(layout, text, s.Zone); err == nil {
 			return s.latest(at), true
 		}
+	}
+	// A zone's abbreviation says something only for the session's own and UTC; of any other Go knows the name and nothing else.
+	if at, err := time.ParseInLocation("2006-01-02 15:04:05 MST", text, s.Zone); err == nil && (at.Location() == s.Zone || at.Location() == time.UTC) {
+		return at, true
 	}
 	// As the screen writes it: the year is the one in which the session has that day.
 	for _, layout := range []string{"Jan 2 15:04:05", "Jan 2 15:04"} {

@@ -281,7 +281,7 @@ func ends(s Spec, peak, low float64) (from, to float64) {
 	case from < 0 && !(peak > 0):
 		return from, 0
 	}
-	to = plot.Scale(peak, s.Least)
+	to = roundTop(s.Unit, peak, s.Least)
 	if to <= from {
 		to = from + plot.Scale(math.Abs(from)/10, s.Least)
 	}

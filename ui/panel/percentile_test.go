@@ -105,7 +105,7 @@ func TestSmallNumbersAreNotZero(t *testing.T) {
 	for _, tc := range []struct {
 		v, top float64
 		want   string
-	}{{0.075, 0.15, ".075"}, {0.0005, 0.001, "0.5m"}, {2e-6, 4e-6, "2u"}, {0.5, 2, "0.5"}, {0, 0.001, "0"}} {
+	}{{0.075, 0.15, "0.075"}, {0.0025, 0.005, ".0025"}, {0.5, 0.5, "0.5"}, {0.0005, 0.0009, "500u"}, {2e-6, 4e-6, "2u"}, {0.5, 2, "0.5"}, {0, 0.001, "0"}} {
 		if got := panel.Tick("none", tc.v, tc.top); got != tc.want {
 			t.Errorf("%g of %g: got %q, want %q", tc.v, tc.top, got, tc.want)
 		}
@@ -117,5 +117,19 @@ func TestAnAreaBelowZeroIsALine(t *testing.T) {
 	pic := drawn(scene{spec: s, data: panel.Data{Answers: []panel.Answer{answer(series(wave(60, -300, 50, 0)))}}}, 78, 8, false)
 	if strings.Contains(pic, "█") || !strings.Contains(pic, "╭") {
 		t.Errorf("filled from below:\n%s", pic)
+	}
+}
+
+func TestSizesEndAtRoundBinaryNumbers(t *testing.T) {
+	for _, tc := range []struct {
+		unit string
+		peak float64
+		want string
+	}{{"MiB", 73000, "80G"}, {"bytes", 3.1 * (1 << 30), "4G"}, {"bytes", 700, "800B"}, {"bytes", 1010, "1K"}, {"GiB", 0.39, "400M"}} {
+		s := spec(t, "{id: a, unit: "+tc.unit+", draw: line, queries: [{expr: x}]}")
+		pic := drawn(scene{spec: s, data: panel.Data{Answers: []panel.Answer{answer(series(wave(60, tc.peak, 0, 0)))}}}, 78, 8, false)
+		if top := strings.TrimSpace(strings.Split(strings.Split(pic, "\n")[0], "┤")[0]); top != tc.want {
+			t.Errorf("%g %s: the axis ends at %q, want %q", tc.peak, tc.unit, top, tc.want)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pitwall/ui/figure"
+	"pitwall/ui/plot"
 )
 
 // unit is how numbers of one kind are written.
@@ -75,15 +76,18 @@ func bytesTick(by float64) func(v, top float64) string {
 	}
 }
 
-// short writes a tick; those of an axis that ends below one in thousandths or millionths.
+// short writes a tick in at most five cells. Those of an axis that ends below one have two digits that count, those of
+// one that ends below a thousandth are millionths.
 func short(v, top float64) string {
 	switch a := math.Abs(top); {
 	case v == 0 || a >= 1 || a == 0:
 		return figure.Short(v)
-	case a >= 0.1:
-		return strings.TrimPrefix(strconv.FormatFloat(v, 'g', 2, 64), "0")
-	case a >= 1e-4:
-		return figure.Short(v*1e3) + "m"
+	case a >= 1e-3:
+		s := strconv.FormatFloat(v, 'g', 2, 64)
+		if len(s) > 5 {
+			s = strings.TrimPrefix(s, "0")
+		}
+		return s
 	}
 	return figure.Short(v*1e6) + "u"
 }
@@ -195,6 +199,19 @@ func bareText(unitName string, v figure.Value) string {
 		return v.Text(u.bare)
 	}
 	return v.Text(u.text)
+}
+
+// roundTop gives where an axis ends: at a round number, of sizes at one that is round in the binary unit it is written in.
+func roundTop(unitName string, peak, least float64) float64 {
+	bytes := map[string]float64{"bytes": 1, "bytes/s binary": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[unitName]
+	if bytes == 0 || math.IsNaN(peak) || math.IsInf(peak, 0) {
+		return plot.Scale(peak, least)
+	}
+	unit := 1 / bytes
+	for max(peak, least)/unit >= 1000 {
+		unit *= 1024
+	}
+	return plot.Scale(peak/unit, least/unit) * unit
 }
 
 // Tick writes a tick of an axis that ends at top.
