@@ -31,6 +31,45 @@ func (c *clocks) read() moment {
 
 func (c *clocks) change(f func(*clocks)) { c.mu.Lock(); defer c.mu.Unlock(); f(c) }
 
+// A gap in the middle of what only the journal holds ends the series there, and is no damage.
+func TestWhatFollowsAGapIsReadBackWhoeverReadsIt(t *testing.T) {
+	src := engine()
+	r := newTestRecorder(t, Options{Dir: t.TempDir(), Sources: func() []probes.Source { return []probes.Source{src} }})
+	drive(t, r, 0, 30)
+	drive(t, r, 38, 20) // eight seconds late, in the same block
+	check := func(who string, rd Reader) {
+		t.Helper()
+		for i, want := range map[int]float64{29: 29, 38: 30, 57: 49} { // the source counts its readings
+			if got := one(t, rd, "now", at(i)); got != want {
+				t.Errorf("%s: now at tick %d = %v", who, i, got)
+			}
+		}
+		none(t, rd, "now", at(30)) // no line is drawn across
+		none(t, rd, "now", at(37))
+		if tr := rd.Info().Trouble; tr != "" {
+			t.Errorf("%s: trouble %q", who, tr)
+		}
+	}
+	check("its recorder", r)
+	along, err := open(r.path)
+	must(t, err)
+	check("who reads along", along)
+	along.Close()
+	must(t, r.Detach()) // as a kill would leave it
+	died, err := open(r.path)
+	must(t, err)
+	must(t, died.verify(context.Background(), func() {}))
+	check("who reads what is left", died)
+	died.Close()
+	again, err := Resume(context.Background(), r.path, Options{})
+	must(t, err)
+	must(t, again.Close())
+	s, err := Open(r.path)
+	must(t, err)
+	defer s.Close()
+	check("who reads what was gone on with", s)
+}
+
 // What the host's clocks do to a recording of a minute: after 20 s something happens to them.
 func TestTheHostsClocks(t *testing.T) {
 	for name, tt := range map[string]struct {

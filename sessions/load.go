@@ -248,7 +248,8 @@ func inTime(row []byte, t, last int64) bool {
 		return last == 0 || t-last < time.Hour.Milliseconds()
 	}
 	first, n := binary.Varint(row[2:])
-	return n > 0 && first <= t && t-first <= 2*lateness
+	// The row before a gap ends series within its tick, just after it; the one that a new file begins with holds a whole block.
+	return n > 0 && first < t+Tick.Milliseconds() && t-first <= blockSpan+2*lateness
 }
 
 // end ends every series after the newest tick, because what follows it is lost: no line is drawn across. The caller holds mu.

@@ -249,6 +249,32 @@ func TestARecorderWhoseLockIsRemoved(t *testing.T) {
 	}
 }
 
+// A recorder that is killed just after it began a new file leaves all that was in memory there.
+func TestANewFileThatIsLeftAtOnceIsWhole(t *testing.T) {
+	for _, ticks := range []int{20, 70, 119, 125, 239} {
+		src := engine()
+		r := newTestRecorder(t, Options{Dir: t.TempDir(), Sources: func() []probes.Source { return []probes.Source{src} }})
+		drive(t, r, 0, ticks)
+		must(t, os.Truncate(r.path, 0))
+		for i := ticks; i < ticks+3; i++ {
+			r.Tick(context.Background(), at(i)) //nolint:errcheck // what comes of it is looked at below
+		}
+		s, err := open(r.path)
+		must(t, err)
+		must(t, s.verify(context.Background(), func() {}))
+		for i := range ticks + 3 {
+			if got := one(t, s, "now", at(i)); got != float64(i) {
+				t.Fatalf("left at tick %d: now at tick %d = %v", ticks, i, got)
+			}
+		}
+		if tr := s.Info().Trouble; tr != "" {
+			t.Errorf("left at tick %d: trouble %q", ticks, tr)
+		}
+		s.Close()
+		must(t, r.Close())
+	}
+}
+
 // A session that was set aside has a name of its own: its ID gives the one that is in its place, and no other file is
 // overwritten.
 func TestASessionThatWasSetAsideIsNotTakenForTheOneInItsPlace(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 // TestBytesOfABusyHour sends what a terminal of 200x50 gets in an hour of a busy engine with eight GPUs, a minute of every
 // ten as a sample, and of an idle one. The budgets are those of the design: 12 and 3 KB a second.
 func TestBytesOfABusyHour(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name, scene string
 		gpus, most  int

@@ -90,6 +90,7 @@ func (l listing) Series(string) []sessions.SeriesInfo { return l.series }
 // TestNothingFromOutsideReachesTheTerminalAsACommand feeds hostile text through every way into the screen and looks at the
 // bytes that go to the terminal.
 func TestNothingFromOutsideReachesTheTerminalAsACommand(t *testing.T) {
+	t.Parallel()
 	for i, name := range nasty {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			s := staged.Busy(clock, 1+i%2*7)

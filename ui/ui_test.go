@@ -157,6 +157,7 @@ var nasty = []string{
 }
 
 func TestNothingFromOutsideLeavesItsPlace(t *testing.T) {
+	t.Parallel()
 	for i, name := range nasty {
 		for _, size := range [][2]int{{1, 1}, {20, 3}, {40, 10}, {60, 15}, {80, 24}, {100, 30}, {131, 33}, {132, 24}, {160, 45}, {200, 50}, {300, 80}} {
 			{
@@ -189,6 +190,7 @@ func TestNothingFromOutsideLeavesItsPlace(t *testing.T) {
 }
 
 func TestEverySceneFitsEverySize(t *testing.T) {
+	t.Parallel()
 	for _, scene := range []string{"noengine", "starting", "stalled", "noanswer", "died", "notstored", "nothing", "simulated", "idle"} {
 		for w := 58; w <= 200; w += 19 {
 			for h := 13; h <= 60; h += 11 {

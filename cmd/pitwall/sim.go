@@ -98,7 +98,7 @@ func faultsHelp() string {
 	}
 	return "A schedule of faults (--faults FILE) is a YAML list; times are simulated and count from when it begins to serve:\n\n" +
 		"    - at: 90s\n      for: 20s\n      fault: hang\n    - {at: 3m, fault: xid, gpu: 0, code: 79}\n\n" +
-		para("With several models an entry may name the one that it happens to: engine: 1 is the second. There are "+strings.Join(names, ", ")+"; pitwall sim faults says what each does and takes.") + "\n\n" +
+		para("With several models an entry may name the one that it happens to: engine: 1 is the second. The faults are "+strings.Join(names, ", ")+"; pitwall sim faults says what each does and takes.") + "\n\n" +
 		para(`GET /pitwall/truth tells what really happened so far, GET /pitwall/trace the scheduler's latest decisions; POST /pitwall/faults
 takes a schedule that begins now. A request asks for a fault of its own in the header X-Pitwall-Fault or in vllm_xargs.pitwall_fault.`)
 }

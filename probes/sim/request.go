@@ -53,8 +53,8 @@ type Request struct {
 
 	admitted, aborted bool
 	fails             bool // at HangUp the engine gives it up, not the client
-	inStep            int // tokens computed in the running step
-	computed          int // tokens in the cache
+	inStep            int  // tokens computed in the running step
+	computed          int  // tokens in the cache
 	produced          int
 	cached            int // prompt tokens that the prefix cache had, at the first admission
 	preemptions       int

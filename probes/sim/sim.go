@@ -4,8 +4,8 @@
 // In go a seed and sizes. Out come a server on a loopback port that speaks vLLM's protocol (chat and completions with
 // server-sent events, /metrics, /health, /version, /v1/models, /tokenize), and a gpu.Library whose cards' power, clocks and
 // temperature follow that server's work. Behind them is a continuous-batching scheduler with a paged KV cache, prefix cache,
-// chunked prefill and preemption, whose steps take as long as published figures say that Llama-3-8B takes on an A100. It
-// brings its own varying load; requests from outside join the same queue.
+// chunked prefill, preemption and limits of its queue, whose steps take as long as published figures say that Llama-3-8B
+// takes on an A100. It brings its own varying load; requests from outside join the same queue.
 //
 // Things go wrong in it when they are told to, by a schedule or by a request: the engine crashes, hangs or slows down,
 // streams break, sensors report trouble. What really happened, and when, it writes down as the truth. Everything happens on

@@ -19,7 +19,7 @@ type tally struct {
 	refused, answered uint64
 	// First tokens and tokens that a reset made uncounted; the process's CPU time still has them.
 	resetFirsts, resetTokens uint64
-	aborts            uint64 // not on the page: vLLM's Python front end does not count them
+	aborts                   uint64 // not on the page: vLLM's Python front end does not count them
 
 	promptLen, outputLen, iteration, maxOutput, paramsN, paramsMax histogram
 	ttft, itl, tpot, e2e, queue, inference, prefill, decode        histogram
