@@ -164,14 +164,14 @@ func (r *Recorder) take(got pulled) {
 		r.tellRefused(p, got.t, r.ingest(p, got.t, got.r.Samples), absent)
 		p.seen = append(p.seen, before...)
 		r.ingestInterval(p, got.t, p.every.Seconds())
-		r.takeFacts(p, got.t, redactFacts(got.r.Facts, r.redact), absent)
+		r.takeFacts(p, got.t, redactFacts(got.r.Facts, r.secretPath, r.redact), absent)
 		r.addEvents(p.boundEvents(got.r.Events, got.t), got.t)
 		return
 	}
 	n := float64(len(got.r.Samples))
 	r.tellRefused(p, got.t, r.ingest(p, got.t, got.r.Samples), absent)
 	r.ingestOwn(p, got.t, [4]float64{up, got.took.Seconds(), n, p.every.Seconds()})
-	r.takeFacts(p, got.t, redactFacts(got.r.Facts, r.redact), absent)
+	r.takeFacts(p, got.t, redactFacts(got.r.Facts, r.secretPath, r.redact), absent)
 	r.addEvents(p.boundEvents(got.r.Events, got.t), got.t)
 }
 
@@ -187,6 +187,19 @@ func (r *Recorder) redact(s string) string {
 		r.redacted[s] = out
 	}
 	return out
+}
+
+// secretPath is the function of that name, kept in the same way and for the same reason.
+func (r *Recorder) secretPath(path string) bool {
+	secret, ok := r.secrets[path]
+	if !ok {
+		if len(r.secrets) > 4096 {
+			clear(r.secrets)
+		}
+		secret = secretPath(path)
+		r.secrets[path] = secret
+	}
+	return secret
 }
 
 // ownMetrics are what the recorder writes about every pull: Prometheus's own names, and the interval in force.
@@ -353,7 +366,7 @@ func (r *Recorder) addEvents(events []probes.Event, t int64) {
 			e.Time = timeOf(t)
 		}
 		e.Title = Redact(e.Title)
-		e.Attrs = redactFacts(e.Attrs, Redact)
+		e.Attrs = redactFacts(e.Attrs, secretPath, Redact)
 		r.ledger.addEvent(e)
 		r.mu.Lock()
 		r.pending.events = append(r.pending.events, e)

@@ -54,6 +54,7 @@ type Recorder struct {
 	out      int   // pulls of this tick that have not come back
 	groups   []group
 	redacted map[string]string // what redact has seen
+	secrets  map[string]bool   // what secretPath has seen
 	codec    journalCodec
 	epoch    bool
 	seq      int64
@@ -119,7 +120,7 @@ func newRecorder(o Options) *Recorder {
 		o.Sources = func() []probes.Source { return nil }
 	}
 	r := &Recorder{
-		asker: newAsker(newHead(), nil, newLedger()), opt: o, pulls: map[[2]string]*pull{}, redacted: map[string]string{},
+		asker: newAsker(newHead(), nil, newLedger()), opt: o, pulls: map[[2]string]*pull{}, redacted: map[string]string{}, secrets: map[string]bool{},
 		results: make(chan pulled, 64), kick: make(chan struct{}, 1), epoch: true,
 		refused: map[[2]string]uint64{}, pending: &batch{meta: map[string]string{}}, stop: func() {},
 	}

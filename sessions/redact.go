@@ -31,13 +31,18 @@ func Redact(s string) string {
 }
 
 // redactFacts applies both rules to what is about to be stored: a fact with a secret's name is dropped whole.
-func redactFacts(in map[string]string, redact func(string) string) map[string]string {
+func redactFacts(in map[string]string, secret func(path string) bool, redact func(string) string) map[string]string {
 	out := make(map[string]string, len(in))
 	for path, v := range in {
-		if secretName.MatchString(path[strings.LastIndexByte(path, '/')+1:]) {
+		if secret(path) {
 			continue
 		}
 		out[path] = redact(v)
 	}
 	return out
+}
+
+// secretPath tells whether the last part of a fact's path is a secret's name.
+func secretPath(path string) bool {
+	return secretName.MatchString(path[strings.LastIndexByte(path, '/')+1:])
 }

@@ -36,7 +36,7 @@ func TestFactsWithSecretNamesAreDropped(t *testing.T) {
 	got := redactFacts(map[string]string{
 		"engine/a/api_key": "x", "engine/a/hf_token": "x", "engine/a/password": "x", "engine/a/ssl_key": "x",
 		"engine/a/kv_tokens": "46592", "engine/a/max_num_batched_tokens": "8192", "engine/a/url": "http://u:p@a:1",
-	}, Redact)
+	}, secretPath, Redact)
 	want := map[string]string{"engine/a/kv_tokens": "46592", "engine/a/max_num_batched_tokens": "8192", "engine/a/url": "http://a:1"}
 	if len(got) != len(want) {
 		t.Errorf("kept %v", got)

@@ -65,8 +65,13 @@ func (c *Canvas) String(th *theme.Theme, plain bool) string {
 			last--
 		}
 		open := ""
+		seen := false // whether what was last to be seen before x has a background, which must not leak into a blank
 		for x := 0; x < last; x++ {
 			k := row[x]
+			leaks := seen
+			if k.r != ' ' || visibleBlank(k.ink) {
+				seen = visibleBlank(k.ink)
+			}
 			if k.r == 0 {
 				continue
 			}
@@ -86,7 +91,7 @@ func (c *Canvas) String(th *theme.Theme, plain bool) string {
 			want := open
 			if r != ' ' || visibleBlank(ink) || visibleBlank(k.ink) {
 				want = th.Open(ink)
-			} else if open != "" && visibleOpen(row, x) {
+			} else if open != "" && leaks {
 				want = ""
 			}
 			if want != open {
@@ -114,16 +119,6 @@ func (c *Canvas) String(th *theme.Theme, plain bool) string {
 // visibleBlank tells whether a blank in this ink can be seen: it has a background.
 func visibleBlank(i theme.Ink) bool {
 	return i.IsReversed() || i.Back() != 0 || i == theme.Alarm || i == theme.Notice || i == theme.Badge || i == theme.Selected
-}
-
-// visibleOpen tells whether the run before x has a background that must not leak into the blank at x.
-func visibleOpen(row []cell, x int) bool {
-	for x--; x >= 0; x-- {
-		if row[x].r != ' ' || visibleBlank(row[x].ink) {
-			return visibleBlank(row[x].ink)
-		}
-	}
-	return false
 }
 
 // Pane is a rectangle of a sheet; coordinates begin at its own corner and nothing is ever drawn beyond it.
