@@ -82,7 +82,7 @@ def shown(text):
     if m := re.match(r"≤?(?:(\d+)h)?(?:(\d+)m)(?:(\d+)s)?(?![\w])", text):  # 1m47s
         h, minutes, s = (int(x or 0) for x in m.groups())
         return 3600.0 * h + 60 * minutes + s, 60 if h else 1
-    m = re.match(r"([<≤]?)([\d,]+(?:\.(\d+))?)\s*([kM])?\s*(%|GiB|MiB|tok/s|ms|µs|s\b|/s|)", text)
+    m = re.match(r"([<≤]?)([\d,]+(?:\.(\d+))?)\s*([kM](?!iB))?\s*(%|GiB|MiB|tok/s|ms|µs|s\b|/s|)", text)
     unit = UNITS[m[4] or ""] * UNITS[m[5]]
     value = float(m[2].replace(",", "")) * unit
     if m[1] == "<":
