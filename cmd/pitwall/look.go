@@ -38,9 +38,7 @@ func (p *program) lookAround(ctx context.Context, c *config.Config) (*look, erro
 		return nil, err
 	}
 	defer w.Close()
-	finding, cancel := context.WithTimeout(ctx, findPatience)
-	w.settle(finding)
-	cancel()
+	w.settle(ctx, lookPatience, findPatience)
 	l := &look{}
 	l.rec, err = sessions.NewRecorder(sessions.Options{Host: hostname(), Sources: func() []probes.Source { return l.taps.over(w.Sources()) }})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"pitwall/cmd/config"
 	"pitwall/probes"
@@ -168,9 +169,16 @@ func (w *watched) Sources() []probes.Source {
 // follow names the recorder that these sources belong to: events are found in what it has.
 func (w *watched) follow(rec sessions.Reader) { w.events.Follow(rec) }
 
-// settle waits until the GPUs have been read once (engines are found while they open), or until ctx ends: a driver that hangs delays nobody.
-func (w *watched) settle(ctx context.Context) {
-	_ = w.gpus.Wait(ctx)
+// settle waits until the engines have been looked for, and until the GPUs have been read once, each within its time: a driver
+// that hangs delays nobody.
+func (w *watched) settle(ctx context.Context, engines, gpus time.Duration) {
+	within := func(d time.Duration, wait func(context.Context) error) {
+		ctx, cancel := context.WithTimeout(ctx, d)
+		defer cancel()
+		_ = wait(ctx) // what is not there in time comes with a later tick
+	}
+	within(engines, w.engines.Wait)
+	within(gpus, w.gpus.Wait)
 }
 
 // Close closes the probes; calls that hang are left behind.

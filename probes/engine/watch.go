@@ -53,6 +53,7 @@ type Watch struct {
 	cancel  context.CancelFunc
 	stopped sync.WaitGroup
 	turned  chan struct{} // an engine is another than was thought
+	first   chan struct{} // closed after the first look
 	guess   *dialect.Dialect
 
 	// What follows belongs to the goroutine.
@@ -77,7 +78,7 @@ type processes struct {
 
 // Open checks the options and starts to look. The first look at processes is waited for, a tenth of a second at most.
 func Open(o Options) (*Watch, error) {
-	w := &Watch{o: o, wanted: map[*Scraper]time.Time{}, turned: make(chan struct{}, 1), guess: o.Dialect}
+	w := &Watch{o: o, wanted: map[*Scraper]time.Time{}, turned: make(chan struct{}, 1), first: make(chan struct{}), guess: o.Dialect}
 	if w.guess == nil {
 		d, ok := dialect.Named("vllm")
 		if !ok {
@@ -107,13 +108,23 @@ func Open(o Options) (*Watch, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
-	first := make(chan struct{})
-	w.stopped.Go(func() { w.run(ctx, first) })
+	w.stopped.Go(func() { w.run(ctx) })
 	select {
-	case <-first:
+	case <-w.first:
 	case <-time.After(100 * time.Millisecond):
 	}
 	return w, nil
+}
+
+// Wait blocks until the first look is over, after which the engines that were given are among the Sources: on a host whose
+// cores are all busy that can take seconds. Its error is ctx's.
+func (w *Watch) Wait(ctx context.Context) error {
+	select {
+	case <-w.first:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Sources gives everything to pull now: the engines, then the other pages. It never waits. A source that is gone from it
@@ -144,11 +155,11 @@ func (w *Watch) Close() error {
 	return nil
 }
 
-func (w *Watch) run(ctx context.Context, first chan<- struct{}) {
+func (w *Watch) run(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	w.look(time.Now())
-	close(first)
+	close(w.first)
 	for {
 		w.exporters(ctx, time.Now())
 		select {

@@ -116,6 +116,24 @@ func TestGivenEnginesStayAsGiven(t *testing.T) {
 	}
 }
 
+func TestWaitGivesTheEnginesWhateverTheFirstLookTakes(t *testing.T) {
+	held := make(chan struct{})
+	w, err := Open(Options{URLs: []string{"http://127.0.0.1:1"}, NoExporters: true, Servers: func() ([]Server, error) { <-held; return nil, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := w.Wait(ctx); !errors.Is(err, context.Canceled) || len(w.Engines()) != 0 {
+		t.Errorf("while the first look lasts: error %v and %d engines, want that of the context and none", err, len(w.Engines()))
+	}
+	close(held)
+	if err := w.Wait(t.Context()); err != nil || len(w.Engines()) != 1 {
+		t.Errorf("after it: error %v and %d engines, want the one that was given", err, len(w.Engines()))
+	}
+}
+
 func TestOptionsThatCannotBeAreErrorsAtOnce(t *testing.T) {
 	for what, o := range map[string]Options{
 		"a bad engine":          {URLs: []string{"ftp://x"}},
