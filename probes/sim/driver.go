@@ -181,10 +181,14 @@ func (d *driver) preflight(n int) error {
 	return e.admission(now-frontEnd, n)
 }
 
-// submit hands a client's request to the served engine.
-func (d *driver) submit(r *Request) error {
+// submit hands a client's request to the served engine. with is a fault that begins at the very moment of its arrival, nil
+// for none.
+func (d *driver) submit(r *Request, with *Fault) error {
 	d.mu.Lock()
 	now := d.catchUp()
+	if with != nil {
+		d.begin(now, *with)
+	}
 	err := errGone
 	if d.engines[0].down == 0 {
 		err = d.engines[0].Submit(r, now)
@@ -221,16 +225,21 @@ func (d *driver) order(do func(e *Engine)) {
 // inject makes faults begin now, or later by their At.
 func (d *driver) inject(faults ...Fault) {
 	d.mu.Lock()
-	now := d.present()
+	d.begin(d.present(), faults...)
+	d.present()
+	d.mu.Unlock()
+	d.rouse()
+}
+
+// begin makes faults begin at the present, or later by their At. It is called with mu held.
+func (d *driver) begin(now time.Duration, faults ...Fault) {
 	for _, f := range faults {
 		f.At += now
 		e := d.engineFor(f)
 		e.interrupt(now)
 		e.plan(f)
+		e.reach(now)
 	}
-	d.present()
-	d.mu.Unlock()
-	d.rouse()
 }
 
 // hit writes down that a fault met a request.

@@ -32,8 +32,9 @@ type generation struct {
 	endedBy  FinishReason
 	news     chan struct{}
 
-	fault *Fault // that spoils this answer; nil: none
-	asked bool   // the client asked for it
+	fault  *Fault // that spoils this answer; nil: none
+	brings *Fault // that the engine meets when this request arrives; nil: none
+	asked  bool   // the client asked for it
 }
 
 func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) { s.generate(w, r, true) }
@@ -47,7 +48,7 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, chat bool) {
 		err = s.spoil(g, r)
 	}
 	if err == nil {
-		if err = s.driver.submit(g.req); err != nil && g.wants.Stream && !errors.Is(err, errGone) {
+		if err = s.driver.submit(g.req, g.brings); err != nil && g.wants.Stream && !errors.Is(err, errGone) {
 			rejectInStream(w, err)
 			return
 		}

@@ -76,7 +76,7 @@ func (s *Server) spoil(g *generation, r *http.Request) error {
 	case Crash, Hang:
 		s.driver.hit(*f, g.id, g.asked)
 		f.At = 0
-		s.driver.inject(*f)
+		g.brings = f
 	case SlowSteps:
 		s.driver.hit(*f, g.id, g.asked)
 		g.req.Slow = f.Factor
