@@ -313,7 +313,7 @@ func checkExpr(expr string, scope Where, condition bool) error {
 	if expr == "" {
 		return errors.New("it needs one, in PromQL")
 	}
-	plain, err := expandFor(expr, scope)
+	plain, err := expandOver(expr, scope, 10*time.Second)
 	if err != nil {
 		return err
 	}
@@ -330,14 +330,14 @@ func checkExpr(expr string, scope Where, condition bool) error {
 	return nil
 }
 
-// expandFor fills the placeholders in, and the engine: names by the first dialect that knows them all.
-func expandFor(expr string, scope Where) (string, error) {
-	const window = 10 * time.Second
+// expandOver fills the placeholders in, with a window, and the engine: names by the first dialect that knows them all.
+func expandOver(expr string, scope Where, window time.Duration) (string, error) {
 	if scope != PerEngine {
 		if strings.Contains(expr, "engine:") {
 			return "", errors.New("engine: names need scope: engine")
 		}
-		return strings.NewReplacer("{$sel,", "{", "$sel", "", "$w", "10s", "$__rate_interval", "10s", "$__interval", "1s", "$__range", "10s").Replace(expr), nil
+		w := model.Duration(window).String()
+		return strings.NewReplacer("{$sel,", "{", "$sel", "", "$w", w, "$__rate_interval", w, "$__interval", "1s", "$__range", w).Replace(expr), nil
 	}
 	var first error
 	for _, d := range dialect.All() {

@@ -65,10 +65,13 @@ type condition struct {
 	count             int
 	active            time.Duration // of the stretches that are over
 	severity          probes.Severity
-	lag               time.Duration // how long it is told too long
-	told              time.Time
-	news              bool // something that has not been told
-	cause             string
+	// about is whom it was last asked about; interval, for a rule that looks back over a window, the time between two samples
+	// in it, zero where that is not known.
+	about    about
+	interval time.Duration
+	told     time.Time
+	news     bool // something that has not been told
+	cause    string
 }
 
 // about is one thing that a rule is asked about.
@@ -140,7 +143,8 @@ func (w *watcher) step(ctx context.Context, t time.Time) ([]probes.Event, error)
 		}
 		for subject, c := range rule.open {
 			if c.last.Before(t) {
-				out = append(out, w.lapsed(rule, subject, c, t)...)
+				ended, err := w.lapsed(ctx, rule, subject, c, t)
+				out, errs = append(out, ended...), append(errs, err)
 			}
 		}
 	}
@@ -247,7 +251,7 @@ func (r *watchedRule) metrics(d *dialect.Dialect) []string {
 	if d != nil {
 		expr, err = d.Expand(expr, "", 10*time.Second)
 	} else {
-		expr, err = expandFor(expr, r.Scope)
+		expr, err = expandOver(expr, r.Scope, 10*time.Second)
 	}
 	var names []string
 	if err == nil {
@@ -327,7 +331,7 @@ func (w *watcher) held(ctx context.Context, rule *watchedRule, h holding, t time
 	}
 	c.last = t
 	if rule.Trailing {
-		c.lag = lagOf(h.res.Window, rule.Window)
+		c.about, c.interval = h.about, intervalOf(h.res.Window, rule.Window)
 	}
 	graver := rule.HasCritical && h.sample.F > rule.Critical && c.severity < probes.Critical
 	if graver {
@@ -353,33 +357,61 @@ func (w *watcher) held(ctx context.Context, rule *watchedRule, h holding, t time
 	return nil
 }
 
-// lagOf is how long a condition that looks back over a window holds after it was true for the last time: the window less
-// the time from one sample to the next, which the window is four times of unless it has its least length or its rule's.
-func lagOf(window, asked time.Duration) time.Duration {
-	interval := sessions.Tick
+// intervalOf is the time from one sample to the next: a fourth of the window, unless that has its least length or its rule's.
+func intervalOf(window, asked time.Duration) time.Duration {
 	if window > 10*time.Second && asked == 0 {
-		interval = window / 4
+		return window / 4
 	}
-	return max(0, window-interval-sessions.Tick)
+	return sessions.Tick
+}
+
+// trueUntil is when a condition ended. One that looks back over a window holds for too long: the same is asked again of a
+// window that has room for two samples only.
+func (w *watcher) trueUntil(ctx context.Context, rule *watchedRule, subject string, c *condition) (time.Time, error) {
+	looked := c.last.Add(rule.Every)
+	if c.interval == 0 {
+		return looked, nil
+	}
+	window, expr, err := 2*c.interval, rule.Expr, error(nil)
+	if d := c.about.sc.Dialect; d != nil {
+		expr, err = d.Expand(expr, c.about.sc.Sel, window)
+	} else {
+		expr, err = expandOver(expr, rule.Scope, window)
+	}
+	if err != nil {
+		return looked, err
+	}
+	from := latest(c.since, c.last.Add(-time.Minute)) // no rule looks back over more
+	res, err := w.r.QueryRange(ctx, expr, from, c.last, sessions.Tick, sessions.Scope{})
+	if err != nil {
+		return looked, err
+	}
+	var until time.Time
+	for _, s := range res.Matrix() {
+		if n := len(s.Floats); n > 0 && rule.about(c.about, s.Metric) == subject {
+			until = latest(until, time.UnixMilli(s.Floats[n-1].T).UTC())
+		}
+	}
+	// It stays true until the last sample but one has left the window.
+	return until.Add(2*sessions.Tick - c.interval), nil
 }
 
 // lapsed takes in that a rule does not hold about a subject at t.
-func (w *watcher) lapsed(rule *watchedRule, subject string, c *condition, t time.Time) []probes.Event {
+func (w *watcher) lapsed(ctx context.Context, rule *watchedRule, subject string, c *condition, t time.Time) ([]probes.Event, error) {
 	switch {
 	case !c.fired:
 		delete(rule.open, subject)
-		return nil
+		return nil, nil
 	case t.Before(w.grace):
-		return nil
+		return nil, nil
 	}
+	var err error
 	// What has died does not come back in a moment: its symptoms are over with it, and those of its next life are new events.
 	explained := w.explained(rule, subject)
 	if !c.away {
-		lag := c.lag
-		if explained {
-			lag = 0
-		}
-		c.away, c.gone = true, latest(c.since.Add(sessions.Tick), c.last.Add(rule.Every-lag))
+		var until time.Time
+		until, err = w.trueUntil(ctx, rule, subject, c)
+		c.away, c.gone = true, latest(c.since.Add(sessions.Tick), until)
 		c.active += c.gone.Sub(c.since)
 	}
 	gone := t.Sub(c.last)
@@ -387,10 +419,10 @@ func (w *watcher) lapsed(rule *watchedRule, subject string, c *condition, t time
 		delete(rule.open, subject)
 	}
 	if c.over || gone < min(rule.Keep, tellAway) && !explained {
-		return nil
+		return nil, err
 	}
 	c.over = true
-	return []probes.Event{ending(rule.Kind, subject, rule.Title, c, c.gone)}
+	return []probes.Event{ending(rule.Kind, subject, rule.Title, c, c.gone)}, err
 }
 
 // ending is the event that ends a condition.
