@@ -93,6 +93,15 @@ func sessionRow(s sessions.Info) []string {
 	return []string{s.ID, clock(s.Started), length, humanize.IBytes(uint64(max(0, s.Bytes))), state, s.Host, s.Name}
 }
 
+// kept gives the path of a session that is named on the command line.
+func (p *program) kept(cmd *cobra.Command, which string) (string, error) {
+	c, err := p.keeping(cmd)
+	if err != nil {
+		return "", err
+	}
+	return findSession(c.SessionsDir, which)
+}
+
 func (p *program) check() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check SESSION",
@@ -106,11 +115,7 @@ session is read, and everything else is there. Exit status 1 says that something
 			return nil
 		},
 		RunE: p.run(func(cmd *cobra.Command, args []string) error {
-			c, err := p.keeping(cmd)
-			if err != nil {
-				return err
-			}
-			path, err := findSession(c.SessionsDir, args[0])
+			path, err := p.kept(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -151,11 +156,7 @@ is told what is missing: the exit status is 1 then.`),
 			return nil
 		},
 		RunE: p.run(func(cmd *cobra.Command, args []string) error {
-			c, err := p.keeping(cmd)
-			if err != nil {
-				return err
-			}
-			path, err := findSession(c.SessionsDir, args[0])
+			path, err := p.kept(cmd, args[0])
 			if err != nil {
 				return err
 			}

@@ -36,7 +36,7 @@ func (v view) noGPU() string {
 
 func gpuHeading(v view, w int) string {
 	if len(v.s.gpus) > 1 && v.m.zoom < 0 {
-		return " " + itoa(len(v.s.gpus)) + " GPUs" + v.notCompared() + ", g chooses "
+		return " " + itoa(len(v.s.gpus)) + " GPUs, g chooses "
 	}
 	if g, ok := v.gpuAt(); ok {
 		return " " + grid.Cut(strings.TrimPrefix(g.name, "NVIDIA "), 24) + " " + v.mostName()

@@ -70,6 +70,41 @@ func gpuColumns() []gpuColumn {
 	}
 }
 
+// gpuChanges are the columns that show numbers, with what each was at the first marked time and is at the second.
+func (v view) gpuChanges(cols []gpuColumn) []gpuColumn {
+	a, b := v.m.sorted()
+	before, after := v.of(a.snap), v.of(b.snap)
+	// Levels without their limits: two of those don't fit, and the limits seldom change.
+	used := func(v view, i string) (string, theme.Ink) {
+		gib := func(f float64) string { return strconv.FormatFloat(f/1024, 'f', 1, 64) }
+		return v.s.metric("DCGM_FI_DEV_FB_USED", "gpu", i).Text(gib), theme.Plain
+	}
+	watts := func(v view, i string) (string, theme.Ink) {
+		return v.s.metric("DCGM_FI_DEV_POWER_USAGE", "gpu", i).Text(figure.Whole), theme.Plain
+	}
+	var out []gpuColumn
+	for _, c := range cols {
+		text := c.text
+		switch c.title {
+		case "power W":
+			text = watts
+		case "mem GiB":
+			text = used
+		case "held", "limits, 1m", "engine":
+			continue
+		}
+		out = append(out, gpuColumn{title: c.title, w: max(2*c.w, 7), text: func(_ view, i string) (string, theme.Ink) {
+			from, _ := text(before, i)
+			to, ink := text(after, i)
+			if from == to {
+				return to, theme.Dim
+			}
+			return from + v.arrow() + to, ink
+		}})
+	}
+	return out
+}
+
 func (v view) limitOr(i, name string, otherwise float64) figure.Value {
 	if l := v.s.metric(name, "gpu", i); l.OK {
 		return l
@@ -82,6 +117,9 @@ func (v view) limitOr(i, name string, otherwise float64) figure.Value {
 func drawGPUTable(v view, p grid.Pane, g geometry) {
 	n := len(v.s.gpus)
 	cols := gpuColumns()
+	if v.m.comparing() {
+		cols = v.gpuChanges(cols)
+	}
 	first := 5
 	spark := g.chart.W()
 	x0 := first + 1

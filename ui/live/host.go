@@ -342,10 +342,75 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
+// processColumn is a column of the table of processes.
+type processColumn struct {
+	name string
+	w    int
+	ink  theme.Ink
+	text func(process) string
+}
+
+// processesMarked lists the processes of two marked times.
+func (v view) processesMarked() (before, after []process) {
+	a, b := v.m.sorted()
+	return v.of(a.snap).processes(), v.of(b.snap).processes()
+}
+
+// processesOfBoth lists those of the second marked time, and then those that were there at the first only.
+func (v view) processesOfBoth() []process {
+	before, all := v.processesMarked()
+	for _, x := range before {
+		if !slices.ContainsFunc(all, func(y process) bool { return y.pid == x.pid }) {
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
+// processColumns are the columns from the right: up, threads, RSS, CPU; the title takes what is left. With two times marked
+// they show the change between them.
+func (v view) processColumns(w int) []processColumn {
+	cpu := func(x process) string { return x.cpu.Text(figure.Share) }
+	rss := func(x process) string { return x.rss.Text(figure.Bytes) }
+	pid := processColumn{"pid", 9, theme.Dim, func(x process) string { return x.pid }}
+	if v.m.comparing() {
+		before, after := v.processesMarked()
+		both := func(text func(process) string) func(process) string {
+			at := func(all []process, pid string) string {
+				if i := slices.IndexFunc(all, func(x process) bool { return x.pid == pid }); i >= 0 {
+					return text(all[i])
+				}
+				return figure.Absent
+			}
+			return func(x process) string { return v.pair(at(before, x.pid), at(after, x.pid)) }
+		}
+		return []processColumn{{"CPU of a core", 16, theme.Plain, both(cpu)}, {"RSS", 20, theme.Plain, both(rss)}, pid}
+	}
+	cols := []processColumn{
+		{"CPU of a core", 14, theme.Plain, cpu},
+		{"RSS", 10, theme.Plain, rss},
+		{"threads", 8, theme.Dim, func(x process) string { return x.threads.Text(figure.Whole) }},
+		{"up", 8, theme.Dim, func(x process) string {
+			if x.started.IsZero() {
+				return figure.Absent
+			}
+			return figure.Span(v.now.Sub(x.started))
+		}},
+		pid,
+	}
+	if w < 70 {
+		cols[0].name, cols[0].w = "CPU", 7
+	}
+	return cols
+}
+
 // drawProcesses writes the table of the engines' processes.
 func (v view) drawProcesses(p grid.Pane, list []process) {
 	if p.H() < 2 || p.W() < 40 {
 		return
+	}
+	if v.m.comparing() {
+		list = v.processesOfBoth()
 	}
 	if len(list) == 0 {
 		note := v.s.facts["host/processes_note"]
@@ -355,31 +420,12 @@ func (v view) drawProcesses(p grid.Pane, list []process) {
 		p.Text(2, 0, theme.Dim, grid.Cut(note, p.W()-3))
 		return
 	}
-	// From the right: up, threads, RSS, CPU; the title takes what is left.
-	cols := []struct {
-		name string
-		w    int
-		text func(process) string
-	}{
-		{"CPU of a core", 14, func(x process) string { return x.cpu.Text(figure.Share) }},
-		{"RSS", 10, func(x process) string { return x.rss.Text(figure.Bytes) }},
-		{"threads", 8, func(x process) string { return x.threads.Text(figure.Whole) }},
-		{"up", 8, func(x process) string {
-			if x.started.IsZero() {
-				return figure.Absent
-			}
-			return figure.Span(v.now.Sub(x.started))
-		}},
-		{"pid", 9, func(x process) string { return x.pid }},
-	}
-	if p.W() < 70 {
-		cols[0].name, cols[0].w = "CPU", 7
-	}
+	cols := v.processColumns(p.W())
 	left := p.W()
 	for _, c := range cols {
 		left -= c.w
 	}
-	p.Text(2, 0, theme.Faint, grid.Cut("process"+v.notCompared(), left-2))
+	p.Text(2, 0, theme.Faint, grid.Cut("process", left-2))
 	x := left
 	for _, c := range cols {
 		p.Right(x+c.w, 0, theme.Faint, c.name)
@@ -397,11 +443,7 @@ func (v view) drawProcesses(p grid.Pane, list []process) {
 		p.Text(2, y, theme.Plain, grid.Cut(v.processName(pr), max(left-3, 0)))
 		x := left
 		for _, c := range cols {
-			ink := theme.Plain
-			if c.name == "pid" || c.name == "up" || c.name == "threads" {
-				ink = theme.Dim
-			}
-			p.Right(x+c.w, y, ink, c.text(pr))
+			p.Right(x+c.w, y, c.ink, c.text(pr))
 			x += c.w
 		}
 	}

@@ -174,9 +174,31 @@ func latencyRows(v view) []row {
 		}
 		rows = append(rows, r)
 	}
+	if v.m.comparing() {
+		rows = append(rows, v.boundRows()...)
+	}
 	ttft, queue, prefill := v.s.one("ttft_mean"), v.s.one("queue_mean"), v.s.one("prefill_mean")
 	if ttft.OK && queue.OK && prefill.OK {
 		rows = append(rows, row{label: "elsewhere", num: figure.Of(max(ttft.V-queue.V-prefill.V, 0)), format: figure.Seconds, note: "TTFT − queue − prefill, steady load only"})
+	}
+	return rows
+}
+
+// boundRows give the buckets of percentiles a row each, so that two moments can stand beside each other: the phases that a
+// user feels, the tails first.
+func (v view) boundRows() []row {
+	var rows []row
+	for _, q := range []struct {
+		name string
+		q    float64
+	}{{"p95", .95}, {"p99", .99}, {"p50", .5}} {
+		for _, ph := range phases[:3] {
+			r := row{label: ph.name + " " + q.name, value: figure.Absent, ink: theme.Plain}
+			if b := bucketsOf(v.s.values[ph.id+"_buckets"]); total(b) > 0 {
+				r.value = v.bound(b, q.q)
+			}
+			rows = append(rows, r)
+		}
 	}
 	return rows
 }

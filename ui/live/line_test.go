@@ -73,20 +73,25 @@ func TestTheAxisKeepsATimeAmongManyEvents(t *testing.T) {
 	}
 }
 
-func TestATableThatIsNotComparedSaysOfWhenItIs(t *testing.T) {
+func TestWithTwoTimesMarkedTablesAndPercentilesShowTheChangeToo(t *testing.T) {
 	for _, gpus := range []int{1, 8} {
-		m := start(t, staged.Busy(clock, gpus), 160, 45)
-		mustNotShow(t, picture(m, 160, 45), "at the cursor", "process now")
+		m := start(t, staged.Busy(clock, gpus), 240, 70)
+		before := picture(m, 240, 70)
 		press(t, m, "x")
-		press(t, m, "pgup")
-		press(t, m, "x")
-		pic := picture(m, 160, 45)
-		mustShow(t, pic, "process at the cursor")
-		if gpus > 1 {
-			mustShow(t, pic, "8 GPUs at the cursor")
+		for range 12 {
+			press(t, m, "left")
 		}
-		press(t, m, "end")
-		mustShow(t, picture(m, 160, 45), "process now")
+		press(t, m, "x")
+		pic := picture(m, 240, 70)
+		want := []string{`APIServer_0 +\d+ % → \d+ % `, `TTFT p99 +≤\d+ms → ≤\d+ms`}
+		if gpus > 1 {
+			want = append(want, `GPU3 .* \d+→\d+ `)
+		}
+		for _, w := range want {
+			if re := regexp.MustCompile(w); !re.MatchString(pic) || re.MatchString(before) {
+				t.Errorf("%d GPUs: %s is in the picture of two times: %t, of one: %t, want the first only", gpus, w, re.MatchString(pic), re.MatchString(before))
+			}
+		}
 	}
 }
 

@@ -103,15 +103,20 @@ func (m *Model) comparing() bool {
 	return len(m.marks) == 2 && m.marks[0].snap != nil && m.marks[1].snap != nil
 }
 
-// notCompared heads a table that stays at the cursor while the panels' numbers show the change between two times.
-func (v view) notCompared() string {
-	switch {
-	case !v.m.comparing():
-		return ""
-	case v.m.cursor.mode == live:
-		return " now"
+// arrow stands between what something was and what it is.
+func (v view) arrow() string {
+	if v.f.ASCII {
+		return "->"
 	}
-	return " at the cursor"
+	return "→"
+}
+
+// pair writes what something was and what it is, once where that is the same.
+func (v view) pair(from, to string) string {
+	if from == to {
+		return to
+	}
+	return from + " " + v.arrow() + " " + to
 }
 
 // of is the view of another moment, for the numbers of panels.
@@ -176,21 +181,17 @@ func (v view) changes(before, after []row) []row {
 
 // change is one row of two moments: what it was, what it is, and the difference.
 func (v view) change(a, b row) row {
-	arrow := " → "
-	if v.f.ASCII {
-		arrow = " -> "
-	}
 	out := row{label: b.label, key: b.key, glyph: b.glyph, pair: true}
 	from, to := a.text(), b.text()
 	if b.format == nil || a.format == nil {
 		// A sentence, or a fact.
 		out.value, out.ink, out.note, out.noteInk = to, b.ink, b.note, b.noteInk
 		if from != to {
-			out.value, out.note = from+arrow+to, ""
+			out.value, out.note = v.pair(from, to), ""
 		}
 		return out
 	}
-	out.value = from + arrow + to
+	out.value = from + " " + v.arrow() + " " + to
 	for _, unit := range []string{"tok/s", "tokens", "J/output token"} {
 		if strings.HasPrefix(b.note, unit) && b.total == "" {
 			out.value += " " + unit // by how much a total rose needs its room
