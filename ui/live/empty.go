@@ -62,6 +62,17 @@ func (v view) drawNoEngine(p grid.Pane) {
 	add := func(ink theme.Ink, text string) { lines = append(lines, said{text: text, ink: ink}) }
 	cmd := func(text string) { lines = append(lines, said{text: text, ink: theme.Key, cmd: true}) }
 	gap := func() { lines = append(lines, said{}) }
+	// next says what happens now, and which other engines are here.
+	next := func() {
+		if v.m.growing() {
+			add(theme.Plain, "It is looked for every two seconds, and its panels open when it answers.")
+			gap()
+		}
+		for _, other := range v.elsewhere(e.instance) {
+			add(theme.Info, "An engine of this host listens on "+other+":")
+			cmd("pitwall --engine http://" + other)
+		}
+	}
 	if ok && e.state == "starting" {
 		since := ""
 		if !e.since.IsZero() {
@@ -103,14 +114,7 @@ func (v view) drawNoEngine(p grid.Pane) {
 		add(theme.Bad, string(c.sign)+" "+e.instance+" is dead for "+figure.Span(v.now.Sub(c.since))+", since "+v.clock(c.since))
 		add(theme.Plain, c.reason)
 		gap()
-		if v.m.growing() {
-			add(theme.Plain, "It is looked for every two seconds, and its panels open when it answers.")
-			gap()
-		}
-		for _, other := range v.elsewhere(e.instance) {
-			add(theme.Info, "An engine of this host listens on "+other+":")
-			cmd("pitwall --engine http://" + other)
-		}
+		next()
 		add(theme.Dim, "What it did until then: w shows more time, n and N go from event to event.")
 	} else {
 		add(theme.Warn, string(stateOf("no_engine").sign)+" no engine found")
@@ -133,14 +137,7 @@ func (v view) drawNoEngine(p grid.Pane) {
 			add(theme.Dim, label+t)
 		}
 		gap()
-		if v.m.growing() {
-			add(theme.Plain, "It is looked for every two seconds, and its panels open when it answers.")
-			gap()
-		}
-		for _, other := range v.elsewhere(e.instance) {
-			add(theme.Info, "An engine of this host listens on "+other+":")
-			cmd("pitwall --engine http://" + other)
-		}
+		next()
 		add(theme.Dim, "It listens elsewhere:")
 		cmd("pitwall --engine http://HOST:PORT")
 		add(theme.Dim, "Start one here:")
