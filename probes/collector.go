@@ -59,8 +59,8 @@ func (s *collected) Read(context.Context) Reading {
 	return r
 }
 
-// FromFamilies turns gathered metric families into samples, histograms and summaries into the float series that their
-// text exposition would have, with le in Prometheus 3's normal form (1.0, not 1).
+// FromFamilies turns gathered metric families into samples, classic histograms and summaries into the float series that their
+// text exposition would have, with le in Prometheus 3's normal form (1.0, not 1), native histograms into one series each.
 func FromFamilies(fams []*dto.MetricFamily) ([]Sample, map[string]Meta) {
 	var out []Sample
 	meta := make(map[string]Meta, len(fams))
@@ -98,6 +98,11 @@ func FromFamilies(fams []*dto.MetricFamily) ([]Sample, map[string]Meta) {
 			case dto.MetricType_HISTOGRAM:
 				typ = model.MetricTypeHistogram
 				h := m.GetHistogram()
+				if n := native(h); n != nil {
+					add(m, "", "", "", 0)
+					out[len(out)-1].Hist = n
+					continue
+				}
 				inf := false
 				for _, k := range h.GetBucket() {
 					inf = inf || math.IsInf(k.GetUpperBound(), 1)

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 
 	sqlitelib "modernc.org/sqlite/lib"
 )
@@ -17,6 +19,24 @@ type archive struct {
 	db    *sql.DB
 	cache blockCache
 	cut   string // what is wrong with the file as a whole, in words
+
+	version atomic.Int32 // of its format; a recorder that goes on with an older one brings it up to date
+}
+
+// hasRuns says whether the file's format has runs and requests.
+func (a *archive) hasRuns() bool { return a != nil && a.version.Load() >= runsVersion }
+
+// look takes down which format the file has by now.
+func (a *archive) look(q asked) error {
+	if a.hasRuns() {
+		return nil
+	}
+	return each(q, "SELECT user_version FROM pragma_user_version", func(rows *sql.Rows) error {
+		var version int32
+		err := rows.Scan(&version)
+		a.version.Store(version)
+		return err
+	})
 }
 
 // openArchive opens a session's file read-only and checks that it is one.
@@ -40,7 +60,7 @@ func openArchive(path string) (*archive, error) {
 			err = fmt.Errorf("%w: it has format %d, this one reads up to %d: use the pitwall that wrote it", ErrNotSession, version, schemaVersion)
 		}
 		if err == nil {
-			err = hasTables(db)
+			err = hasTables(db, version)
 		}
 		if err != nil {
 			db.Close()
@@ -71,15 +91,24 @@ func openArchive(path string) (*archive, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening session %s: %w", path, err)
 	}
-	return &archive{db: db, cache: newBlockCache(), cut: cut}, nil
+	a := &archive{db: db, cache: newBlockCache(), cut: cut}
+	if err := a.look(db); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("opening session %s: %w", path, err)
+	}
+	return a, nil
 }
 
 // hasTables says whether a file has what a session has; its first page lists them.
-func hasTables(db *sql.DB) error {
+func hasTables(db *sql.DB, version int) error {
+	tables := []string{"meta", "names", "series", "blocks", "journal", "ledger", "events"}
+	if version >= runsVersion {
+		tables = append(tables, "runs", "requests", "texts")
+	}
 	var n int
-	err := db.QueryRow("SELECT count(*) FROM sqlite_schema WHERE type='table' AND name IN ('meta', 'names', 'series', 'blocks', 'journal', 'ledger', 'events')").Scan(&n)
-	if err == nil && n != 7 {
-		err = fmt.Errorf("its first page is damaged: %d of its 7 tables are listed there", n)
+	err := db.QueryRow("SELECT count(*) FROM sqlite_schema WHERE type='table' AND name IN ('" + strings.Join(tables, "', '") + "')").Scan(&n)
+	if err == nil && n != len(tables) {
+		err = fmt.Errorf("its first page is damaged: %d of its %d tables are listed there", n, len(tables))
 	}
 	return err
 }

@@ -81,7 +81,7 @@ func (s *saved) verify(ctx context.Context, pause func()) error {
 			s.found(w)
 		})
 	}
-	return nil
+	return s.verifyRequests(ctx, pause)
 }
 
 // metrics gives the names of the metrics by their number.

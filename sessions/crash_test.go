@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("PITWALL_TEST_KILLED_IN"); dir != "" {
 		recordUntilKilled(dir, os.Getenv("PITWALL_TEST_SESSION"), os.Getenv("PITWALL_TEST_ENGINE"))
 	}
+	if dir := os.Getenv("PITWALL_TEST_REQUESTS_INTO"); dir != "" {
+		requestsUntilKilled(dir, os.Getenv("PITWALL_TEST_SESSION"))
+	}
 	if dir := os.Getenv("PITWALL_TEST_RECORD_INTO"); dir != "" {
 		src := engine()
 		r, err := Record(context.Background(), Options{Dir: dir, Sources: func() []probes.Source { return []probes.Source{src} }})

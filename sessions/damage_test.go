@@ -42,7 +42,7 @@ func TestWriteWholeSessions(t *testing.T) {
 	for _, end := range []bool{true, false} {
 		src := engine()
 		r := newTestRecorder(t, Options{Dir: t.TempDir(), Name: "whole", Host: "box", Sources: func() []probes.Source { return []probes.Source{src} }})
-		drive(t, r, 0, damageTicks)
+		driveLoad(t, r)
 		must(t, r.Mark("a note"))
 		to := filepath.Join("testdata", map[bool]string{true: "ended", false: "died"}[end]+".db")
 		os.Remove(to)
@@ -100,6 +100,7 @@ func examine(t testing.TB, path string) (there int, err error) {
 	s.Absent(at(500))
 	s.Events(time.Time{}, at(damageTicks))
 	s.Series("")
+	examineRequests(t, s, verified == nil)
 	// The newest tick of a session that wasn't ended may be missing: nobody knows that there was one.
 	if there < damageTicks-1 && qerr == nil && verified == nil && s.Info().Trouble == "" {
 		t.Errorf("%d of %d readings are there, and nobody says that some are missing", there, damageTicks)

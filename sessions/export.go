@@ -100,7 +100,7 @@ func endCopy(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	err = w.commit(ctx, &batch{meta: map[string]string{"ended": strconv.FormatInt(msOf(i.Last), 10)}})
+	err = w.commit(ctx, &batch{meta: map[string]string{"ended": strconv.FormatInt(msOf(i.Last), 10), metaCopied: "true"}})
 	return errors.Join(err, w.close(true))
 }
 
@@ -149,7 +149,7 @@ func salvage(ctx context.Context, session, to string) (damage string, err error)
 func (s *saved) copyReadable(ctx context.Context, w *writer, notes []note, events []probes.Event) error {
 	h := s.head
 	h.mu.Lock()
-	first := &batch{meta: map[string]string{}, notes: notes, events: events}
+	first := &batch{meta: map[string]string{}, notes: notes, events: events, runs: s.book.encoded()}
 	for _, n := range h.names {
 		first.names = append(first.names, &name{id: n.id, name: n.name, typ: n.typ, help: n.help, unit: n.unit})
 	}
@@ -210,17 +210,25 @@ func (s *saved) copyReadable(ctx context.Context, w *writer, notes []note, event
 	if err != nil {
 		return err
 	}
+	requests, err := s.copyRequests(ctx, w)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	meta := map[string]string{}
-	for _, k := range []string{"id", "name", "host", "simulated", "started", "first", "last", "offset", "clock"} {
+	for _, k := range []string{"id", "name", "host", "simulated", "started", "first", "last", "offset", "clock", metaForgot} {
 		if v, ok := s.meta[k]; ok {
 			meta[k] = v
 		}
+	}
+	if s.meta["ended"] == "" || s.meta[metaCopied] != "" {
+		meta[metaCopied] = "true"
 	}
 	s.mu.Unlock()
 	from, _ := s.Bounds()
 	meta["first"], meta["last"] = strconv.FormatInt(msOf(from), 10), strconv.FormatInt(ended, 10)
 	meta["ended"], meta["blocks"] = meta["last"], strconv.Itoa(written+n)
+	meta["requests"] = strconv.Itoa(requests)
 	meta[metaLost] = s.Info().Trouble
 	return w.commit(ctx, &batch{meta: meta})
 }

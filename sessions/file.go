@@ -27,12 +27,17 @@ import (
 //	journal  one row a commit, those that blocks do not hold yet (journal.go)
 //	ledger   changes of facts and of reasons for absence
 //	events   events
+//	runs     runs of load, one row each, as far as they have come; seq counts how often one was put (runs.go)
+//	requests requests in columns, up to a thousand of a run in a row (rows.go); key = run<<32 | place of the first in its run
+//	texts    what was answered, where it is kept; key as that of the requests row that it came with
 //
 // Rows that carry data carry a CRC-32C of it. Blocks are found by key and never listed at open. A reader neither migrates
 // nor writes. While it is being recorded the file is in WAL mode; a clean end leaves the one file.
 const (
 	applicationID = 0x70697477 // "pitw"
-	schemaVersion = 1
+	schemaVersion = 2
+	// runsVersion is the first with runs: files of an older format have none, and are read as they are.
+	runsVersion = 2
 
 	schema = `
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -42,6 +47,12 @@ CREATE TABLE blocks(key INTEGER PRIMARY KEY, crc INTEGER NOT NULL, data BLOB NOT
 CREATE TABLE journal(seq INTEGER PRIMARY KEY, t INTEGER NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE ledger(seq INTEGER PRIMARY KEY AUTOINCREMENT, t INTEGER NOT NULL, kind INTEGER NOT NULL, path TEXT NOT NULL, value TEXT NOT NULL);
 CREATE TABLE events(seq INTEGER PRIMARY KEY AUTOINCREMENT, t INTEGER NOT NULL, crc INTEGER NOT NULL, data TEXT NOT NULL);
+` + runsSchema
+
+	runsSchema = `
+CREATE TABLE runs(id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, crc INTEGER NOT NULL, data TEXT NOT NULL);
+CREATE TABLE requests(key INTEGER PRIMARY KEY, t INTEGER NOT NULL, n INTEGER NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE texts(key INTEGER PRIMARY KEY, crc INTEGER NOT NULL, data BLOB NOT NULL);
 `
 )
 
@@ -77,6 +88,10 @@ type writer struct {
 	own     map[int64]bool    // events that this writer inserted, by seq, since foreign was last asked
 	events  int64             // events up to this seq have been looked at
 	changes int64             // SQLite's data_version: another value means that another process wrote
+
+	hasRuns bool // its format has them
+	codec   *requestCodec
+	loose   map[uint32]int // requests by run whose rows may be joined; none for a run that this writer has not touched
 }
 
 // createFile makes a new, empty session file, readable by its owner only.
@@ -100,7 +115,21 @@ func createFile(path string) (*writer, error) {
 		os.Remove(path)
 		return nil, fmt.Errorf("creating session %s: %w", path, err)
 	}
+	w.hasRuns = true
 	return w, nil
+}
+
+// upgrade adds what a file of an older format has not got, for a recorder that goes on with it.
+func (w *writer) upgrade() error {
+	if w.hasRuns {
+		return nil
+	}
+	if _, err := w.db.Exec(fmt.Sprintf("BEGIN; %s PRAGMA user_version=%d; COMMIT;", runsSchema, schemaVersion)); err != nil {
+		w.db.Exec("ROLLBACK") //nolint:errcheck // the first error says more
+		return fmt.Errorf("opening session %s for writing: bringing its format up to date: %w", w.path, err)
+	}
+	w.hasRuns = true
+	return nil
 }
 
 // openWriter opens an existing session for writing.
@@ -120,16 +149,22 @@ func openWriter(path string) (*writer, error) {
 		db.Close()
 		return nil, fmt.Errorf("opening session %s for writing: %w", path, err)
 	}
-	w := &writer{path: path, db: db, file: st, own: map[int64]bool{}, meta: map[string]string{}}
+	w := &writer{path: path, db: db, file: st, own: map[int64]bool{}, meta: map[string]string{}, codec: &requestCodec{}, loose: map[uint32]int{}}
 	if m, err := metaOf(db); err == nil { // else the file has just been made
 		w.meta = m
 	}
 	// A new file has no table yet, and then nobody can have written events.
 	db.QueryRow("SELECT coalesce(max(seq),0) FROM events").Scan(&w.events) //nolint:errcheck // see above
-	if err := db.QueryRow("PRAGMA data_version").Scan(&w.changes); err != nil {
+	var version int
+	err = db.QueryRow("PRAGMA data_version").Scan(&w.changes)
+	if err == nil {
+		err = db.QueryRow("PRAGMA user_version").Scan(&version)
+	}
+	if err != nil {
 		db.Close()
 		return nil, fmt.Errorf("opening session %s for writing: %w", path, err)
 	}
+	w.hasRuns = version >= runsVersion
 	return w, nil
 }
 
@@ -141,6 +176,10 @@ type batch struct {
 	rows   []journalRow
 	notes  []note
 	events []probes.Event
+	runs   []runRow
+	// requests are written in rows as they come, and joined when there are enough, or a run is over, or joinAll is set.
+	requests []requestRow
+	joinAll  bool
 	// blocks are finished chunks; with them the journal up to and including dropJournal goes.
 	blocks      []blockRow
 	dropJournal bool
@@ -197,6 +236,10 @@ func (w *writer) commit(ctx context.Context, b *batch) error {
 		b.meta["first"] = strconv.FormatInt(b.forget.before, 10)
 		b.meta["blocks"] = strconv.FormatInt(max(0, metaInt(meta, "blocks")-gone), 10)
 	}
+	loose, errRequests := w.putRequests(ctx, tx, b, meta)
+	if err == nil {
+		err = errRequests
+	}
 	if len(b.blocks) > 0 {
 		b.meta["blocks"] = strconv.FormatInt(metaInt(meta, "blocks")+int64(len(b.blocks)), 10)
 	}
@@ -246,6 +289,9 @@ func (w *writer) commit(ctx context.Context, b *batch) error {
 			st.Close()
 		}
 	}
+	for i, r := range b.runs {
+		run("INSERT OR REPLACE INTO runs VALUES(?,?,?,?)", r.id, metaInt(w.meta, metaRunSeq)+int64(i)+1, checksum(r.data), string(r.data))
+	}
 	if b.dropJournal {
 		run("DELETE FROM journal")
 	}
@@ -258,7 +304,7 @@ func (w *writer) commit(ctx context.Context, b *batch) error {
 	if err != nil {
 		return fmt.Errorf("writing session: %w", err)
 	}
-	w.meta = meta
+	w.meta, w.loose = meta, loose
 	for _, seq := range own {
 		w.own[seq] = true
 	}
@@ -378,6 +424,9 @@ func (b *batch) bytes() (n int) {
 	}
 	for _, s := range b.series {
 		n += int(s.lset.ByteSize()) //nolint:gosec // a length
+	}
+	for _, r := range b.runs {
+		n += len(r.data)
 	}
 	return n
 }

@@ -15,10 +15,10 @@ import (
 	"pitwall/probes"
 )
 
-// load fills a head and a ledger with everything but the blocks, and gives what the session says of itself. after says how
+// load fills a head, a ledger and a book of runs with everything but the blocks and the requests, and gives what the session says of itself. after says how
 // far it has been read, and takes what is found to be damaged on the way. All of it is read as of one moment: a recorder
 // commits between any two statements, and a journal row whose series came later would put every value behind it wrong.
-func (a *archive) load(h *head, l *ledger, after *position, codec *journalCodec) (m map[string]string, fresh bool, err error) {
+func (a *archive) load(h *head, l *ledger, b *book, after *position, codec *journalCodec) (m map[string]string, fresh bool, err error) {
 	defer recovered(&err, "reading session")
 	tx, err := a.db.Begin()
 	if err != nil {
@@ -57,8 +57,15 @@ func (a *archive) load(h *head, l *ledger, after *position, codec *journalCodec)
 	if err = loadLedger(tx, l, after); err != nil {
 		return m, false, err
 	}
+	freshRuns := false
+	if err = a.look(tx); err == nil && a.hasRuns() {
+		freshRuns, err = loadRuns(tx, b, m, after)
+	}
+	if err != nil {
+		return m, false, err
+	}
 	fresh, err = loadJournal(tx, h, m, after, codec)
-	return m, fresh, err
+	return m, fresh || freshRuns, err
 }
 
 var errDamagedMeta = errors.New("what the session says of itself is damaged")
@@ -66,6 +73,7 @@ var errDamagedMeta = errors.New("what the session says of itself is damaged")
 // position is how far a reader has followed a file, and what it found damaged on the way.
 type position struct {
 	journal, ledger, events int64
+	runs                    int64 // how often one was put
 	wounds                  []wound
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"pitwall/probes"
 )
@@ -26,6 +27,24 @@ func mark(note string, t int64) (probes.Event, error) {
 		return probes.Event{}, errors.New("a mark needs a note")
 	}
 	return probes.Event{Time: timeOf(t), Kind: probes.KindMark, Subject: "operator", Title: Redact(note)}, nil
+}
+
+// Now is the moment by the session's clock, which no step of the host's bends.
+func (r *Recorder) Now() time.Time {
+	if r.clock.ticking() {
+		return timeOf(r.clock.now())
+	}
+	return timeOf(r.tick) // driven by hand, by the one who asks
+}
+
+// PutEvent puts an event on the clock, at its Time; zero is now. It is stored with the tick under way.
+func (r *Recorder) PutEvent(e probes.Event) {
+	if e.Time.IsZero() {
+		e.Time = r.Now()
+	}
+	r.addEvents([]probes.Event{e}, msOf(e.Time))
+	r.version.Add(1)
+	r.wake()
 }
 
 // Mark puts a note on the clock, now.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -33,6 +34,10 @@ const IntervalMetric = "pitwall_scrape_interval_seconds"
 type asker struct {
 	view
 	ledger *ledger
+	book   *book
+	rows   *requestCodec
+	tail   *tail        // nil unless it is recorded here
+	forgot atomic.Int64 // requests that ended before it are deleted, milliseconds; 0 if none were
 	engine *promql.Engine
 
 	mu        sync.Mutex // guards the next
@@ -56,6 +61,8 @@ func newAsker(h *head, a *archive, l *ledger) *asker {
 	asker := &asker{
 		view:     view{head: h},
 		ledger:   l,
+		book:     newBook(),
+		rows:     &requestCodec{},
 		expanded: map[expansion]string{},
 		changed:  func() {},
 		engine: promql.NewEngine(promql.EngineOpts{

@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
@@ -9,6 +10,7 @@ import (
 
 	"pitwall/probes"
 	"pitwall/probes/engine/dialect"
+	"pitwall/probes/request"
 )
 
 // Reader answers every question about a session. The live recorder, a session that another process is recording, and a
@@ -38,6 +40,14 @@ type Reader interface {
 	Targets(at time.Time) []Target
 	// Series lists every series of a metric name, or all of them for "".
 	Series(name string) []SeriesInfo
+
+	// Runs gives every run of load, oldest first, as far as each has come; those that nobody will go on with are Broken.
+	Runs() []Run
+	// Requests walks the requests of a run in the order in which they were put, or those of all runs, oldest run first, for 0.
+	// Texts and token ids are there where they were kept. Where some are missing it gives a *MissingRequests (errors.As) in
+	// their place and goes on; any other error is the last thing that it gives. A run that grows is walked as far as it had
+	// come when its end was reached.
+	Requests(ctx context.Context, run uint32) iter.Seq2[request.Record, error]
 
 	Close() error
 }

@@ -77,6 +77,7 @@ type Recorder struct {
 	bytes   int64
 	started int64
 	ended   int64
+	over    bool // nothing is taken any more
 
 	kick    chan struct{} // wakes the writer
 	stop    context.CancelFunc
@@ -124,6 +125,8 @@ func newRecorder(o Options) *Recorder {
 		results: make(chan pulled, 64), kick: make(chan struct{}, 1), epoch: true,
 		refused: map[[2]string]uint64{}, pending: &batch{meta: map[string]string{}}, stop: func() {},
 	}
+	r.tail = newTail(r.rows)
+	r.tail.begin = func(run uint32) uint32 { return r.archive.Load().lastPlace(run) }
 	r.simulated.Store(o.Simulated)
 	r.changed = func() { r.version.Add(1) }
 	return r
@@ -240,6 +243,14 @@ func Resume(ctx context.Context, path string, o Options) (*Recorder, error) {
 		return fail(err)
 	}
 	w, err := openWriter(path)
+	if err == nil {
+		if err = w.upgrade(); err == nil {
+			err = a.look(a.db)
+		}
+		if err != nil {
+			w.db.Close()
+		}
+	}
 	if err != nil {
 		a.db.Close()
 		return fail(err)
@@ -257,6 +268,7 @@ func Resume(ctx context.Context, path string, o Options) (*Recorder, error) {
 	r.written.names, r.written.series = len(r.head.names), len(r.head.series)
 	// Nothing is known yet about sources of the past: their series, facts and reasons end where the recording did.
 	r.pending.notes = r.ledger.end(last + 1)
+	r.breakOff(whyDied)
 	r.stored = r.head.floor
 	r.start(ctx, last, m)
 	return r, nil
@@ -266,7 +278,7 @@ func Resume(ctx context.Context, path string, o Options) (*Recorder, error) {
 func (r *Recorder) load(a *archive) (map[string]string, error) {
 	var pos position
 	var codec journalCodec
-	m, _, err := a.load(r.head, r.ledger, &pos, &codec)
+	m, _, err := a.load(r.head, r.ledger, r.book, &pos, &codec)
 	if err != nil {
 		return m, err
 	}
@@ -274,6 +286,7 @@ func (r *Recorder) load(a *archive) (map[string]string, error) {
 	r.found(pos.wounds...)
 	r.seq = pos.journal
 	loadBounds(r.head, m)
+	r.forgot.Store(metaInt(m, metaForgot))
 	first, last := r.Bounds()
 	for _, e := range r.Events(first.Add(-time.Second), last) {
 		if e.Kind == KindDamage { // the damaged rows themselves go with the next block
@@ -420,6 +433,7 @@ func (r *Recorder) handOverAll() {
 		r.epoch = true
 	} else {
 		r.epoch = false
+		b.runs = r.book.encoded() // only now: nothing is put meanwhile
 		r.pending = b
 		r.wantAll.Store(false)
 	}

@@ -123,6 +123,7 @@ func (r *Recorder) rescue(ctx context.Context, w *writer, fate string) error {
 	r.mu.Lock()
 	r.w = nil
 	r.mu.Unlock()
+	r.tail.again()
 	r.wantAll.Store(true)
 	if aside != "" {
 		told += "set aside as " + aside + ", "
@@ -154,6 +155,7 @@ func (r *Recorder) keepLock() bool {
 	if old := r.archive.Swap(nil); old != nil {
 		old.db.Close()
 	}
+	r.tail.again()
 	r.wantAll.Store(true)
 	r.tellFile("its lock was removed, and another process goes on with its file: a new one is begun with what is in memory")
 	return false

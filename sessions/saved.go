@@ -75,13 +75,14 @@ func open(path string) (*saved, error) {
 
 // read takes in what is new in the file.
 func (s *saved) read() error {
-	m, fresh, err := s.archive.Load().load(s.head, s.ledger, &s.pos, &s.codec)
+	m, fresh, err := s.archive.Load().load(s.head, s.ledger, s.book, &s.pos, &s.codec)
 	if s.failed = err != nil && !isBusy(err); err != nil {
 		return err
 	}
 	s.found(s.pos.wounds...)
 	s.pos.wounds = nil
 	loadBounds(s.head, m)
+	s.forgot.Store(metaInt(m, metaForgot))
 	s.head.mu.Lock()
 	s.head.forget(s.head.block - memoryBlocks*blockSpan)
 	s.head.mu.Unlock()
@@ -121,6 +122,7 @@ func (s *saved) again() error {
 	}
 	s.head.clear()
 	s.ledger.clear()
+	s.book.clear()
 	s.pos, s.codec, s.file, s.failed = position{}, journalCodec{}, st, false
 	old := s.archive.Swap(a)
 	s.changed()

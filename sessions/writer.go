@@ -40,6 +40,9 @@ func (r *Recorder) write(ctx context.Context) {
 // store writes what is pending; what could not be written stays pending. It says whether nothing is left.
 func (r *Recorder) store(ctx context.Context) bool {
 	if r.opt.Dir == "" && r.path == "" {
+		if _, err := r.takeRequests(); err != nil {
+			r.setTrouble(err.Error())
+		}
 		r.mu.Lock()
 		r.pending = &batch{meta: map[string]string{}} // memory only: nothing will ever be written
 		r.mu.Unlock()
@@ -64,10 +67,17 @@ func (r *Recorder) store(ctx context.Context) bool {
 	r.pending = &batch{meta: map[string]string{}}
 	w := r.w
 	r.mu.Unlock()
-	err := w.commit(ctx, b)
+	var err error
+	if b.requests, err = r.takeRequests(); err == nil {
+		err = w.commit(ctx, b)
+	}
+	if err == nil {
+		r.tail.wrote(b.requests)
+	}
 	if err == nil && b.dropJournal {
 		err = r.keepWithin(ctx, w)
 	} else if err != nil {
+		b.requests = nil // they wait where they are
 		r.mu.Lock()
 		r.pending = b.then(r.pending)
 		r.mu.Unlock()
@@ -120,6 +130,10 @@ func (b *batch) then(n *batch) *batch {
 	b.series = append(b.series, n.series...)
 	b.notes = append(b.notes, n.notes...)
 	b.events = append(b.events, n.events...)
+	for _, run := range n.runs {
+		b.putRun(run)
+	}
+	b.joinAll = b.joinAll || n.joinAll
 	b.blocks = append(b.blocks, n.blocks...)
 	if n.dropJournal {
 		b.rows, b.dropJournal = nil, true
@@ -159,6 +173,7 @@ func (r *Recorder) keepWithin(ctx context.Context, w *writer) error {
 	if err := w.commit(ctx, &batch{meta: map[string]string{}, forget: &retention{names, before}}); err != nil {
 		return err
 	}
+	r.forgot.Store(metaInt(w.meta, metaForgot))
 	r.head.mu.Lock()
 	r.head.first = before
 	r.head.mu.Unlock()
@@ -175,6 +190,10 @@ func (r *Recorder) shut(end bool) error {
 	r.closing.Do(func() {
 		r.stop()
 		r.stopped.Wait()
+		r.mu.Lock()
+		r.over = true
+		r.pending.joinAll = true
+		r.mu.Unlock()
 		if len(r.groups) > 0 || r.wantAll.Load() {
 			r.flush()
 		}

@@ -64,7 +64,7 @@ func New(o Options) *Model {
 	m.opts.Config.ASCII = o.Config.ASCII || m.env.asciiOnly()
 	m.opts.Config.NoColor = o.Config.NoColor || m.env.noColor()
 	m.screen = live.New(live.Options{Reader: o.Reader, Actions: o.Actions, Engine: o.Engine, Window: o.Window, Replay: o.Replay, Tried: o.Tried, Version: o.Version, Now: m.at,
-		Book: o.Panels, Page: o.Page, Notice: o.Notice})
+		Book: o.Panels, Page: o.Page, Notice: o.Notice, Load: o.Load, Presets: o.Presets})
 	m.restyle()
 	return m
 }
@@ -334,6 +334,11 @@ func (m *Model) draw() string {
 	m.screen.Draw(p, f)
 	slow := m.line.Slow()
 	for i, b := range m.boxes {
+		if d, ok := b.(screen.Docked); ok {
+			x, y, w, h := d.Dock(m.w, m.h)
+			b.Draw(p.Sub(x, y, w, h), f)
+			continue
+		}
 		if i == 0 && slow == 0 { // fading what is below writes all of it again
 			c.Fade(theme.Faint)
 		}

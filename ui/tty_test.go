@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pitwall/probes"
+	"pitwall/probes/request"
 	"pitwall/sessions"
 	"pitwall/ui/internal/staged"
 )
@@ -74,7 +76,11 @@ func (m *moving) Events(from, to time.Time) []probes.Event {
 }
 func (m *moving) Targets(at time.Time) []sessions.Target   { defer m.lock()(); return m.s.Targets(at) }
 func (m *moving) Series(name string) []sessions.SeriesInfo { return m.s.Series(name) }
-func (m *moving) Close() error                             { return nil }
+func (m *moving) Runs() []sessions.Run                     { defer m.lock()(); return m.s.Runs() }
+func (m *moving) Requests(ctx context.Context, run uint32) iter.Seq2[request.Record, error] {
+	return m.s.Requests(ctx, run)
+}
+func (m *moving) Close() error { return nil }
 
 // environment is that of a program in a terminal.
 func environment(extra ...string) []string {

@@ -9,8 +9,10 @@ package ui
 import (
 	"time"
 
+	"pitwall/probes/load/shape"
 	"pitwall/sessions"
 	"pitwall/ui/live"
+	"pitwall/ui/load"
 	"pitwall/ui/panel"
 )
 
@@ -54,6 +56,9 @@ type Options struct {
 	Window time.Duration
 	// Replay, where it is set, shows a session that is only read: space plays it.
 	Replay *Replay
+	// Load steers load on the engine; nil where a session is only read. Presets are loads of one's own, beside the built-in ones.
+	Load    load.Desk
+	Presets []shape.Preset
 	// Panels are the pages of panels; nil is the built-in ones. Page is the name of the one to begin with, "" the first.
 	Panels *panel.Book
 	Page   string

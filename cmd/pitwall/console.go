@@ -62,7 +62,7 @@ func (p *program) needTerminal(hint string) error {
 }
 
 func (p *program) runConsole(ctx context.Context, c *config.Config, always bool) error {
-	d := &desk{p: p, c: c}
+	d := p.newDesk(c)
 	defer d.Close()
 	if !always {
 		d.alone = aloneAs(c)

@@ -75,7 +75,7 @@ func (p *program) runDemo(ctx context.Context, c *config.Config, f demoFlags) (e
 	}
 	// The demo watches its own engine and nothing else of this host's.
 	c.Engine, c.Scrape, c.Header = []string{s.URL()}, nil, nil
-	d := &desk{p: p, c: c}
+	d := p.newDesk(c)
 	defer d.Close()
 	if err := d.record(ctx, func([]engine.Known) (*watched, error) { return p.watchSimulated(c, s) }); err != nil {
 		return err

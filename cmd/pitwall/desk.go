@@ -5,11 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"pitwall/cmd/config"
 	"pitwall/probes/engine"
 	"pitwall/sessions"
+	"pitwall/sessions/steer"
 )
+
+// newDesk makes the desk of a console that may put load on what it watches.
+func (p *program) newDesk(c *config.Config) *desk {
+	d := &desk{p: p, c: c, hold: hold}
+	d.load = d.steering()
+	return d
+}
 
 // desk is what a console holds: the session that it shows and, when it records itself, the recorder with its probes. It
 // does what the screen asks for (ui.Actions).
@@ -18,6 +28,16 @@ type desk struct {
 	c *config.Config
 	// alone names what this console wants to be the only recorder of; empty where a second one is wanted.
 	alone string
+	// model is what load asks an engine for, empty the first that it serves; hold is how long a change of load waits for another.
+	model string
+	hold  time.Duration
+	// session is the name of the session to be recorded, simulated whether it is of a simulation that runs elsewhere.
+	session   string
+	simulated bool
+	// load steers load into the session that is recorded here; nil in a replay. writing is that session, nil while another
+	// process records: who asks for it must not wait for a hand-over.
+	load    *steer.Desk
+	writing atomic.Pointer[sessions.Recorder]
 
 	mu     sync.Mutex // guards the rest; the screen asks from its own goroutines
 	reader sessions.Reader
@@ -57,12 +77,18 @@ func (d *desk) record(ctx context.Context, open opener) error {
 		return fail(exitFailed, "pitwall doctor looks at the directory", "starting a session in %s: %w", d.c.SessionsDir, err)
 	}
 	w.follow(rec)
+	d.mu.Lock()
 	d.reader, d.rec, d.watch, d.probes = rec, rec, open, w
+	d.mu.Unlock()
+	d.writing.Store(rec)
 	return nil
 }
 
 func (d *desk) options(w *watched) sessions.Options {
-	return sessions.Options{Dir: d.c.SessionsDir, Host: hostname(), Simulated: w.simulated, Sources: w.Sources, KeepAge: d.c.KeepAge, KeepBytes: d.c.KeepSize, Alone: d.alone}
+	if d.load != nil {
+		w.load = d.load.Sources
+	}
+	return sessions.Options{Dir: d.c.SessionsDir, Name: d.session, Host: hostname(), Simulated: w.simulated || d.simulated, Sources: w.Sources, KeepAge: d.c.KeepAge, KeepBytes: d.c.KeepSize, Alone: d.alone}
 }
 
 // Mark puts the operator's note on every chart.
@@ -78,6 +104,9 @@ func (d *desk) Mark(_ context.Context, note string) error {
 
 // HandOver gives the recording to a background recorder and goes on as its reader.
 func (d *desk) HandOver(ctx context.Context) (sessions.Reader, error) {
+	if err := d.loading(); err != nil {
+		return nil, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
@@ -98,6 +127,7 @@ func (d *desk) HandOver(ctx context.Context) (sessions.Reader, error) {
 		return nil, fmt.Errorf("still recording here: %w", err)
 	}
 	defer b.Close()
+	d.writing.Store(nil)
 	if err := d.rec.Detach(); err != nil {
 		d.probes.Close()
 		if r, again := d.resume(ctx, info.Path); again == nil { // as below: a disk that has just filled up ends no recording
@@ -132,7 +162,17 @@ func (d *desk) TakeOver(ctx context.Context) (sessions.Reader, error) {
 		return nil, errors.New("this process records already")
 	}
 	old := d.reader
-	r, err := d.resume(ctx, old.Info().Path)
+	info := old.Info()
+	if info.Recording == sessions.RecordingElsewhere {
+		if err := askToLetGo(info.PID); err != nil {
+			return nil, err
+		}
+	}
+	r, err := d.resume(ctx, info.Path)
+	for start := time.Now(); errors.Is(err, sessions.ErrRecording) && time.Since(start) < letGoWithin && ctx.Err() == nil; {
+		time.Sleep(50 * time.Millisecond)
+		r, err = d.resume(ctx, info.Path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -157,11 +197,15 @@ func (d *desk) resume(ctx context.Context, path string) (sessions.Reader, error)
 	}
 	w.follow(rec)
 	d.reader, d.rec, d.watch, d.probes = rec, rec, open, w
+	d.writing.Store(rec)
 	return rec, nil
 }
 
 // Close ends the session that is recorded here, or lets go of the one that isn't. A second Close does nothing.
 func (d *desk) Close() error {
+	if d.load != nil {
+		d.load.Close("the console was left") // while the session is open
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed || d.reader == nil {

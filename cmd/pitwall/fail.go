@@ -27,6 +27,9 @@ const (
 	exitNoAnswer   = 12
 	exitStalled    = 13
 	exitSleeping   = 14
+	exitSLO        = 20
+	exitInvalid    = 21
+	exitBroken     = 22
 )
 
 // exitCode is one line of pitwall help exit-codes.
@@ -45,9 +48,12 @@ func exitCodes() []exitCode {
 		{exitUnhealthy, "of doctor: something that was asked for cannot work"},
 		{exitNoEngine, "of snapshot: no engine was found"},
 		{exitStarting, "of snapshot: the engine is starting"},
-		{exitNoAnswer, "of snapshot: the engine does not answer"},
+		{exitNoAnswer, "of snapshot and load: the engine does not answer"},
 		{exitStalled, "of snapshot: the engine has work and makes no progress"},
 		{exitSleeping, "of snapshot: the engine sleeps"},
+		{exitSLO, "of load: it was measured, and the SLO is not met"},
+		{exitInvalid, "of load: it was measured, and a flag says that the numbers must not be used"},
+		{exitBroken, "of load: there is nothing to use: the run broke, or no request went well"},
 	}
 }
 

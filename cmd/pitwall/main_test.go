@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 //	pidof VAR SESSIONS_DIR    $VAR becomes the pid of the recorder that the directory has
 //	signal NAME PID           sends a signal (0 asks whether it lives)
 //	damage FILE               overwrites the middle of a file
+//	loaded DIR                a session with runs of load
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -56,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"pidof":      pidOf,
 			"signal":     sendSignal,
 			"damage":     damage,
+			"loaded":     loaded,
 		},
 	})
 }

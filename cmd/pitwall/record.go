@@ -71,6 +71,8 @@ func (p *program) recordHere(ctx context.Context, c *config.Config, f recordFlag
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.WithoutCancel(ctx), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	letGo, unasked := signal.NotifyContext(ctx, letGoSignal) // a console wants the session
+	defer unasked()
 	if f.length != "" {
 		d, err := model.ParseDuration(f.length)
 		if err != nil || d == 0 {
@@ -114,7 +116,14 @@ func (p *program) recordHere(ctx context.Context, c *config.Config, f recordFlag
 		p.tell(f.readyFD, started{PID: os.Getpid(), Session: info.ID, Path: info.Path})
 	}
 	p.say("recording session %s to %s (pid %d); ctrl-c or kill %d ends it", info.ID, info.Path, os.Getpid(), os.Getpid())
-	p.attend(ctx, c, rec)
+	p.attend(letGo, c, rec)
+	if letGo.Err() != nil && ctx.Err() == nil {
+		if err := rec.Detach(); err != nil {
+			return fmt.Errorf("letting go of session %s: %w", info.ID, err)
+		}
+		p.say("session %s is gone on with by a console, which asked for it", info.ID)
+		return nil
+	}
 	if err := rec.Close(); err != nil {
 		return fmt.Errorf("ending session %s: %w", info.ID, err)
 	}

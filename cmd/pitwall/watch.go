@@ -25,6 +25,7 @@ type watched struct {
 	gpus      *gpu.Collector
 	fixed     []probes.Source
 	events    *events.Source
+	load      func() []probes.Source // those of the load from here; nil without
 	simulated bool
 }
 
@@ -160,6 +161,9 @@ func tensorParallel(args []string) int {
 // Sources is asked at every tick.
 func (w *watched) Sources() []probes.Source {
 	all := append(w.engines.Sources(), w.fixed...)
+	if w.load != nil {
+		all = append(all, w.load()...)
+	}
 	if w.events.Following() {
 		all = append(all, w.events)
 	}

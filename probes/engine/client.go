@@ -13,6 +13,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -270,21 +271,8 @@ func (c *client) once(ctx context.Context, path, accept string, limit int64) (a 
 	if err != nil {
 		return a, false, err
 	}
-	for k, vs := range c.headers {
-		if http.CanonicalHeaderKey(k) == "Host" && len(vs) > 0 {
-			req.Host = vs[0]
-			continue
-		}
-		req.Header[http.CanonicalHeaderKey(k)] = vs
-	}
+	c.sign(req)
 	req.Header.Set("Accept", accept)
-	if c.place.user != nil {
-		pw, _ := c.place.user.Password()
-		req.SetBasicAuth(c.place.user.Username(), pw)
-	}
-	if c.key != "" {
-		req.Header.Set("Authorization", "Bearer "+c.key)
-	}
 	resp, err := c.http.Do(req)
 	reused = kept.Load()
 	if err != nil {
@@ -303,6 +291,32 @@ func (c *client) once(ctx context.Context, path, accept string, limit int64) (a 
 		a.body = nil
 	}
 	return a, reused, err
+}
+
+// sign adds the headers that every request carries.
+func (c *client) sign(req *http.Request) {
+	req.Header = c.header()
+	if h := req.Header["Host"]; len(h) > 0 {
+		req.Host = h[0]
+		delete(req.Header, "Host")
+	}
+}
+
+// header is what every request carries, Host too if that is set.
+func (c *client) header() http.Header {
+	h := http.Header{}
+	for k, vs := range c.headers {
+		h[http.CanonicalHeaderKey(k)] = slices.Clone(vs)
+	}
+	if c.place.user != nil {
+		pw, _ := c.place.user.Password()
+		r := http.Request{Header: h}
+		r.SetBasicAuth(c.place.user.Username(), pw)
+	}
+	if c.key != "" {
+		h.Set("Authorization", "Bearer "+c.key)
+	}
+	return h
 }
 
 // bodyOf reads a body to its end, up to a limit that counts what is unpacked: a few kilobytes of gzip can hold gigabytes.

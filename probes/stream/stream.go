@@ -1,7 +1,8 @@
 // Package stream reads the server-sent events of an LLM server's streaming answer, as fast as they come and no faster than
 // they are understood.
 //
-// In goes the body of one answer, whatever pieces the network makes of it. Out come its events, one by one: the bytes of
+// In goes the body of one answer, whatever pieces the network makes of it: a Reader reads it itself, a Splitter finds the
+// events in bytes that somebody else has read, without copying them. Out come the events, one by one: the bytes of
 // the data, whether that data is an error or the end mark, and how many bytes and comments went by. It follows the
 // specification (https://html.spec.whatwg.org/multipage/server-sent-events.html, section 9.2.6) with all three line ends, a
 // byte order mark and data of several lines. It does not decode JSON, takes no times and makes no requests: the one who
@@ -10,7 +11,6 @@
 package stream
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -46,7 +46,7 @@ type Event struct {
 	Kind Kind
 	// Type is the event's type, empty for the usual one.
 	Type string
-	// Data is valid until the next call of Next; lines of it are joined by \n.
+	// Data is valid until the next call of Next; lines of it are joined by \n. A Splitter's may be part of what it was given.
 	Data []byte
 }
 
@@ -69,16 +69,10 @@ type Reader struct {
 	end int
 	err error // of the last read, io.EOF too
 
-	data     []byte // of the event that is being read
-	lines    int
-	typ      []byte
-	skipLF   bool // the line before ended with a \r: a \n that follows belongs to it
-	begun    bool
+	split    Splitter
 	finished bool
 	failed   error // what Next gave in the end
 	bytes    int64
-	events   int
-	comments int
 }
 
 // New reads from a body.
@@ -99,26 +93,21 @@ func (r *Reader) Next() (Event, error) {
 }
 
 func (r *Reader) next() (Event, error) {
-	r.data, r.lines, r.typ = r.data[:0], 0, r.typ[:0]
 	for {
-		line, err := r.line()
-		if err != nil {
+		e, used, err := r.split.Next(r.buf[r.at:r.end])
+		r.at += used
+		if err == nil {
+			r.finished = e.Kind == Done
+			return e, nil
+		}
+		if !errors.Is(err, ErrMore) {
 			return Event{}, err
 		}
-		if len(line) > 0 {
-			if err := r.field(line); err != nil {
-				return Event{}, err
-			}
-			continue
+		if r.err != nil {
+			// A line that has no end is no line: the specification drops it, and here it means that the stream was cut.
+			return Event{}, r.cut()
 		}
-		if r.lines == 0 { // an empty line after nothing, or after a comment only
-			r.typ = r.typ[:0]
-			continue
-		}
-		e := Event{Type: string(r.typ), Data: r.data, Kind: kindOf(r.data, r.typ)}
-		r.events++
-		r.finished = e.Kind == Done
-		return e, nil
+		r.fill()
 	}
 }
 
@@ -127,131 +116,21 @@ func (r *Reader) next() (Event, error) {
 func (r *Reader) Bytes() int64 { return r.bytes }
 
 // Events is explained at Bytes.
-func (r *Reader) Events() int { return r.events }
+func (r *Reader) Events() int { return r.split.Events() }
 
 // Comments is explained at Bytes.
-func (r *Reader) Comments() int { return r.comments }
+func (r *Reader) Comments() int { return r.split.Comments() }
 
-// field takes one line in.
-func (r *Reader) field(line []byte) error {
-	if line[0] == ':' {
-		r.comments++
-		return nil
-	}
-	name, value, _ := bytes.Cut(line, []byte(":"))
-	value = bytes.TrimPrefix(value, []byte(" "))
-	switch string(name) {
-	case "data", "error":
-		if string(name) == "error" {
-			r.typ = append(r.typ[:0], name...)
-		}
-		if len(r.data)+len(value)+1 > MaxEvent {
-			return ErrTooLong
-		}
-		if r.lines > 0 {
-			r.data = append(r.data, '\n')
-		}
-		r.data = append(r.data, value...)
-		r.lines++
-	case "event":
-		r.typ = append(r.typ[:0], value...)
-	}
-	return nil // id, retry and unknown fields mean nothing here
-}
-
-// kindOf tells what an event is from its first bytes: an answer's chunk is not looked through for the word error, which
-// its text may hold.
-func kindOf(data, typ []byte) Kind {
-	d := bytes.TrimSpace(data)
-	switch {
-	case string(d) == "[DONE]":
-		return Done
-	case string(typ) == "error":
-		return Error
-	case len(d) > 0 && d[0] == '{':
-		rest := space(d[1:])
-		if v, ok := member(rest, `"error"`); ok {
-			if !bytes.HasPrefix(v, []byte("null")) { // an error that is null is none
-				return Error
-			}
-		} else if v, ok := member(rest, `"object"`); ok && bytes.HasPrefix(v, []byte(`"error"`)) {
-			return Error
-		}
-	}
-	return Data
-}
-
-// member gives what stands behind a name and its colon.
-func member(b []byte, name string) ([]byte, bool) {
-	v, ok := bytes.CutPrefix(b, []byte(name))
-	if !ok {
-		return nil, false
-	}
-	if v, ok = bytes.CutPrefix(space(v), []byte(":")); !ok {
-		return nil, false
-	}
-	return space(v), true
-}
-
-func space(b []byte) []byte { return bytes.TrimLeft(b, " \t\r\n") }
-
-// line gives the next line without its end. It is valid until the next call.
-func (r *Reader) line() ([]byte, error) {
-	from := r.at // where to look for the end of the line
-	for {
-		if r.skipLF && r.at < r.end {
-			if r.skipLF = false; r.buf[r.at] == '\n' {
-				r.at++
-				from = max(from, r.at)
-			}
-		}
-		if !r.begun && r.end-r.at >= len(mark) {
-			if r.begun = true; string(r.buf[r.at:r.at+len(mark)]) == mark {
-				r.at += len(mark)
-				from = r.at
-			}
-		}
-		if i := lineEnd(r.buf[from:r.end]); i >= 0 {
-			i += from
-			line := r.buf[r.at:i]
-			r.skipLF = r.buf[i] == '\r'
-			r.at, r.begun = i+1, true
-			return line, nil
-		}
-		if r.err != nil {
-			// A line that has no end is no line: the specification drops it, and here it means that the stream was cut.
-			return nil, r.cut()
-		}
-		from = r.end
-		from -= r.fill()
-	}
-}
-
-func lineEnd(b []byte) int {
-	i := bytes.IndexByte(b, '\n')
-	if i >= 0 {
-		b = b[:i]
-	}
-	if j := bytes.IndexByte(b, '\r'); j >= 0 {
-		return j
-	}
-	return i
-}
-
-// mark is the byte order mark in UTF-8.
-const mark = "\xef\xbb\xbf"
-
-// fill reads once more, and gives by how much it has moved what was there to the front.
-func (r *Reader) fill() (moved int) {
+// fill reads once more.
+func (r *Reader) fill() {
 	if r.at > 0 {
-		moved = r.at
 		copy(r.buf, r.buf[r.at:r.end])
-		r.at, r.end = 0, r.end-moved
+		r.at, r.end = 0, r.end-r.at
 	}
 	if r.end == len(r.buf) {
 		if len(r.buf) > MaxEvent {
 			r.err = ErrTooLong
-			return moved
+			return
 		}
 		r.buf = append(r.buf, make([]byte, len(r.buf))...)
 	}
@@ -260,11 +139,10 @@ func (r *Reader) fill() (moved int) {
 		r.end += n
 		r.bytes += int64(n)
 		if r.err = err; n > 0 || err != nil {
-			return moved
+			return
 		}
 	}
 	r.err = io.ErrNoProgress
-	return moved
 }
 
 // cut words the end of a body.

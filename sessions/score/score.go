@@ -32,40 +32,62 @@ type Input struct {
 	Point shape.Point
 	// Dropped is how many due requests were never sent because of MaxInFlight.
 	Dropped int
-	// Seed is for bootstraps.
-	Seed uint64
 }
 
 // Score is what a run gave.
 type Score struct {
-	Whole, Steady Window
+	Whole  Window `json:"whole"`
+	Steady Window `json:"steady"`
 	// SteadyWhy says how the steady window was found, or why there is none (Steady is then zero and everything below is of
 	// Whole).
-	SteadyWhy string
+	SteadyWhy string `json:"steady_why"`
 
-	// Sent, OK, Failed, Cancelled and Crossing count requests: Crossing are those that began or ended outside of Whole and
-	// are in none of the latencies; Dropped were never sent.
-	Sent, OK, Failed, Cancelled, Crossing, Dropped int
-	// InputTokens, CachedTokens and OutputTokens are the sums over the requests that ended OK; Unknown if the server told none.
-	InputTokens, CachedTokens, OutputTokens int64
-	// Errors lists the classes that occurred, most frequent first.
-	Errors []ErrorCount
+	// Sent counts the run's own requests, and is the sum of OK, Failed, Cancelled and Crossing: Crossing are those that went
+	// well and began or ended outside of Whole; they are in none of the latencies. Dropped were never sent.
+	Sent      int `json:"sent"`
+	OK        int `json:"ok"`
+	Failed    int `json:"failed"`
+	Cancelled int `json:"cancelled"`
+	Crossing  int `json:"crossing"`
+	Dropped   int `json:"dropped"`
+	// InputTokens, CachedTokens and OutputTokens are the sums over the requests that ended OK inside of Whole; Unknown (-1) if
+	// the server told none.
+	InputTokens  int64 `json:"input_tokens"`
+	CachedTokens int64 `json:"cached_tokens"`
+	OutputTokens int64 `json:"output_tokens"`
+	// Errors lists the classes of failure that occurred, most frequent first.
+	Errors []ErrorCount `json:"errors,omitempty"`
 
-	// The latencies, all of requests that were sent in the steady window; in seconds, Normalized in seconds a token.
-	TTFT, TTFTSched, TPOT, ITL, Gap, E2E, E2ESched, Normalized, Lag Summary
+	// The latencies, all of requests that were sent in the steady window; in seconds, Normalized in seconds a token. How each
+	// is defined is told by Formulas.
+	TTFT       Summary `json:"ttft"`
+	TTFTSched  Summary `json:"ttft_sched"`
+	TPOT       Summary `json:"tpot"`
+	ITL        Summary `json:"itl"`
+	Gap        Summary `json:"chunk_gap"`
+	E2E        Summary `json:"e2e"`
+	E2ESched   Summary `json:"e2e_sched"`
+	Normalized Summary `json:"normalized"`
+	Lag        Summary `json:"send_lag"`
 	// Queue, Prefill and Rest split TTFT where the server tells.
-	Queue, Prefill, Rest Summary
+	Queue   Summary `json:"queue"`
+	Prefill Summary `json:"prefill"`
+	Rest    Summary `json:"rest"`
 
-	// Requests, Output and Total are rates in the steady window: requests/s, output tokens/s, prompt and output tokens/s.
-	Requests, Output, Total Rate
-	Goodput                 Goodput
+	// Requests, Output and Total are rates in the steady window: requests that ended OK, output tokens, prompt and output
+	// tokens, each a second.
+	Requests Rate    `json:"request_rate"`
+	Output   Rate    `json:"output_rate"`
+	Total    Rate    `json:"total_rate"`
+	Goodput  Goodput `json:"goodput"`
 	// Merged is the share of chunk gaps that are merged; Guessed the share of requests whose tokens per chunk are guesses.
-	Merged, Guessed float64
+	Merged  float64 `json:"merged"`
+	Guessed float64 `json:"guessed"`
 	// MeanInFlight is the mean number of requests in flight in the steady window.
-	MeanInFlight float64
+	MeanInFlight float64 `json:"mean_in_flight"`
 
 	// Flags is filled by package validity.
-	Flags []Flag
+	Flags []Flag `json:"flags,omitempty"`
 }
 
 // ErrorCount is one class of errors.
@@ -78,15 +100,22 @@ type ErrorCount struct {
 
 // Summary is a latency's distribution over requests (ITL and Gap: over tokens and chunks, pooled).
 type Summary struct {
-	// Count is how many values there are; Failed how many requests have none because they failed, which rank above all.
+	// Count is how many values there are; Failed how many requests have none because they failed, which rank above all. A
+	// request that was not over when the run was cut, after longer than any that ended, counts as Failed too.
 	Count, Failed int
+	// Mean is of the values alone, so a latency of a run with failures is better told by its percentiles.
 	Mean          Estimate
 	P50, P90, P95 Quantile
 	P99, P999     Quantile
 	Min, Max      float64
+	// Effective is how many independent requests the sample is worth: requests that ran beside each other met the same
+	// weather, so their number overstates what is known. Every interval is made with it (of Mean's autocorrelation here; each
+	// percentile has its own).
+	Effective float64
 }
 
-// Estimate is a value with its 95 % interval; NaN where there is none.
+// Estimate is a value with its 95 % interval; NaN where there is none. High is +Inf where the interval reaches into the
+// failures.
 type Estimate struct{ Value, Low, High float64 }
 
 // Quantile is a percentile with its 95 % interval.
@@ -106,10 +135,10 @@ type Goodput struct {
 	// Asked is whether there is an SLO at all.
 	Asked bool
 	// Good of Tried requests met it, judged from the scheduled time; GoodSent judges from the send time. Cancelled requests are in
-	// neither, failures are in Tried and never good.
+	// neither, failures are in Tried and never good, and a metric that is asked for and missing is not good.
 	Good, GoodSent, Tried int
 	// Share is Good/Tried with its interval (Wilson), Met whether the SLO's Share is reached, Requests and Tokens the good
-	// ones a second.
+	// ones a second (output tokens).
 	Share            Estimate
 	Met              bool
 	Requests, Tokens float64

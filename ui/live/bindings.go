@@ -27,6 +27,7 @@ func (m *Model) Keys() []keys.Binding {
 		engineRank = 1
 	}
 	list := append(m.timeKeys(nothing), m.pageKeys(nothing)...)
+	list = append(list, m.loadKeys()...)
 	list = append(list, []keys.Binding{
 		{Keys: []string{"g"}, Short: "GPU", Rank: 2, Help: "choose the GPU that is shown large", Group: "what is shown", Disabled: func() string {
 			switch n := m.gpuCount(); n {
@@ -92,6 +93,7 @@ func helpNotes() []string {
 		"— is a value that is not there; the reason stands beside it or in the zoomed panel. It is never a zero.",
 		"≤ 25 ms is the bucket of the server's histogram that a percentile falls in: more is not known.",
 		"Signs on the time axis: ● note  ◆ mark  ▲ warning  ✗ critical.",
+		"Runs of load: ▸3 is where run 3 began, the line behind it is what is scored of it, ◂ is where load was stopped. L lists them with their numbers, flags and formulas.",
 		"Everything has a plain letter or sign: arrows, function keys and the mouse are never needed.",
 		"With the mouse on (--mouse or M): click a moment in a chart or drag the cursor along it, click an event, a title to zoom, a key on the last line; the wheel zooms time.",
 	}

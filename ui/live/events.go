@@ -21,7 +21,9 @@ type mark struct {
 	glyph      rune
 	ink        theme.Ink
 	line       bool // also a line through the charts
-	e          events.Episode
+	// label stands behind the glyph, where there is room: which run it is.
+	label string
+	e     events.Episode
 }
 
 // marks gives the events of the timeline, one per column: the gravest. They are drawn for the whole of the charts, also right
@@ -45,6 +47,9 @@ func (v view) findMarks(t plot.Timeline) []mark {
 	}
 	var out []mark
 	for _, e := range list {
+		if strings.HasPrefix(e.Kind, runKind) {
+			continue // drawn from the runs themselves
+		}
 		c, ok := t.Column(e.Start)
 		if lasts := presses(e) && !e.Moment && e.Start.Before(t.Begin()); lasts && (e.Ongoing() || e.End.After(t.Begin())) {
 			// It began before the charts do, and reaches into them.
@@ -68,7 +73,8 @@ func (v view) findMarks(t plot.Timeline) []mark {
 		}
 		out = append(out, k)
 	}
-	slices.SortFunc(out, func(a, b mark) int { return cmp.Compare(a.column, b.column) })
+	out = v.addRuns(out, t)
+	slices.SortStableFunc(out, func(a, b mark) int { return cmp.Compare(a.column, b.column) })
 	return out
 }
 
@@ -109,6 +115,8 @@ func weight(e events.Episode) int {
 // glyphOf gives the sign of an event and its ink; the sign alone tells the grade.
 func glyphOf(e events.Episode) (rune, theme.Ink) {
 	switch {
+	case strings.HasPrefix(e.Kind, runKind) && e.Severity == probes.Note:
+		return runGlyph(e.Kind), theme.Brand
 	case e.Severity == probes.Critical:
 		return '✗', theme.Bad
 	case e.Severity == probes.Warning:
@@ -129,10 +137,11 @@ func (v view) drawMarks(p grid.Pane, x, y int, marks []mark) {
 		}
 	}
 	for _, k := range marks {
-		if k.column >= 0 {
+		if k.column >= 0 && k.label == "" {
 			p.Rune(x+k.column, y, k.ink, k.glyph)
 		}
 	}
+	drawRunMarks(p, x, y, marks)
 }
 
 func (v view) eventsHeading() string {
@@ -200,6 +209,9 @@ func (v view) eventTail(e events.Episode) string {
 func subjectName(e events.Episode) string {
 	if e.Kind == probes.KindMark {
 		return "mark"
+	}
+	if strings.HasPrefix(e.Kind, runKind) {
+		return strings.Replace(e.Subject, "/", " ", 1)
 	}
 	return strings.TrimPrefix(e.Subject, "engine/")
 }

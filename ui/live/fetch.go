@@ -61,6 +61,7 @@ func ask(ctx context.Context, r request, all []panel) *snapshot {
 	}
 	s.facts, s.absent, s.targets = r.reader.Facts(s.at), r.reader.Absent(s.at), r.reader.Targets(s.at)
 	s.lastEvents, s.eventsFrom = r.reader.Events(r.eventsFrom, s.last), r.eventsFrom
+	s.runs = r.reader.Runs()
 
 	for _, q := range common {
 		instant(ctx, r.reader, s, q, sessions.Scope{})
@@ -93,6 +94,11 @@ func ask(ctx context.Context, r request, all []panel) *snapshot {
 			if x.Metric.Get("GPU_I_ID") == "" { // not a MIG instance
 				s.values[q.id] = append(s.values[q.id], x)
 			}
+		}
+	}
+	if _, ok := s.target(clientJob, ""); ok {
+		for _, q := range clientQueries {
+			instant(ctx, r.reader, s, q, sessions.Scope{})
 		}
 	}
 	s.findGPUs()

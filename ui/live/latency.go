@@ -81,6 +81,9 @@ func drawLatency(v view, p grid.Pane, g geometry) {
 		}
 		v.drawPhase(n.Sub(0, y, n.W(), 1), ph, cw, mark)
 		y++
+		if y < n.H() && v.drawClient(n.Sub(0, y, n.W(), 1), ph.id, cw) {
+			y++
+		}
 	}
 	if b := bucketsOf(v.s.values["ttft_buckets"]); y < n.H() && total(b) > 0 {
 		n.Text(2, y, theme.Dim, grid.Cut("first tokens for "+figure.Rate(total(b))+" requests/s", n.W()-2))
@@ -174,6 +177,7 @@ func latencyRows(v view) []row {
 		}
 		rows = append(rows, r)
 	}
+	rows = append(rows, v.clientRows()...)
 	if v.m.comparing() {
 		rows = append(rows, v.boundRows()...)
 	}

@@ -10,6 +10,7 @@
 //	fetch.go     the numbers of a moment                  history.go  the charts of a span
 //	episodes.go  what happened, and n and N               marks.go    two times, and the change between them
 //	bindings.go, timekeys.go, mouse.go  what keys and clicks do
+//	loadbar.go, runs.go, client.go  the load: its bar, its runs on the charts, its numbers beside the server's
 //	view.go, place.go, line.go          drawing: panels, where the cursor is, its line through the charts
 package live
 
@@ -21,9 +22,11 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"pitwall/probes"
+	"pitwall/probes/load/shape"
 	"pitwall/sessions"
 	"pitwall/sessions/events"
 	"pitwall/ui/figure"
+	"pitwall/ui/load"
 	form "pitwall/ui/panel"
 	"pitwall/ui/screen"
 )
@@ -63,6 +66,9 @@ type Options struct {
 	Tried []string
 	// Version is pitwall's own, for the help.
 	Version string
+	// Load steers load on the engine; nil where a session is only read. Presets are loads of one's own.
+	Load    load.Desk
+	Presets []shape.Preset
 	// Book holds the pages of panels; nil is the built-in ones. Page is the name of the one to begin with, "" the first.
 	Book *form.Book
 	Page string
@@ -79,6 +85,7 @@ type Model struct {
 	tried   []string
 	version string
 
+	bar         *load.Bar
 	notice      string
 	book        *form.Book
 	bookVersion uint64
@@ -161,6 +168,7 @@ func New(o Options) *Model {
 			m.custom = max(o.Window, shortest)
 		}
 	}
+	m.bar = load.NewBar(load.Options{Desk: o.Load, Presets: o.Presets})
 	m.length = cmp.Or(m.custom, windows[m.window].length, time.Minute)
 	if m.book == nil {
 		m.book, _ = form.NewBook("")

@@ -159,6 +159,7 @@ func (m *Model) pageName() string {
 
 // plan is the layout of the page that is shown.
 func (m *Model) plan(w, h int) Plan {
+	h -= m.barHeight(w, h)
 	if m.isStandard() {
 		return Layout(w, h, m.shape())
 	}

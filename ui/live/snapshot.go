@@ -40,6 +40,7 @@ type snapshot struct {
 	metrics     map[string]promql.Vector // of the answers that hold many names, by name
 	lastEvents  []probes.Event           // those after eventsFrom, up to the newest tick
 	eventsFrom  time.Time
+	runs        []sessions.Run // of load, as they are known now
 }
 
 // engine is one inference server.

@@ -13,6 +13,9 @@ import (
 
 // Update takes a message.
 func (m *Model) Update(msg tea.Msg) tea.Cmd {
+	if cmd, used := m.bar.Update(msg); used {
+		return cmd
+	}
 	switch msg := msg.(type) {
 	case screen.Tick:
 		return m.tick(msg.Now)
@@ -71,6 +74,7 @@ type standing struct {
 	first, last time.Time
 	from        time.Time // of events
 	events      []probes.Event
+	runs        []sessions.Run
 }
 
 // look asks how the recording stands.
@@ -81,7 +85,7 @@ func (m *Model) look() tea.Cmd {
 	m.looking = true
 	r, gen, from := m.reader, m.gen, m.eventsFrom()
 	return func() tea.Msg {
-		s := standing{gen: gen, info: r.Info(), from: from}
+		s := standing{gen: gen, info: r.Info(), from: from, runs: r.Runs()}
 		s.first, s.last = r.Bounds()
 		s.events = r.Events(from, s.last)
 		return s
@@ -94,7 +98,7 @@ func (m *Model) takeStanding(s standing) {
 		return
 	}
 	now := *m.snap
-	now.info, now.last = s.info, s.last
+	now.info, now.last, now.runs = s.info, s.last, s.runs
 	m.snap = &now
 	m.keepEvents(s.events, s.from, s.last)
 }
@@ -111,6 +115,7 @@ func (m *Model) take(a answer) tea.Cmd {
 	gone := m.snap != nil && !a.snap.at.IsZero() && a.snap.at.Sub(m.snap.at) > m.every+3*time.Second
 	fresh := m.snap == nil || a.snap.at.After(m.snap.at)
 	m.snap = a.snap
+	m.aim()
 	m.keepEvents(a.snap.lastEvents, a.snap.eventsFrom, a.snap.last)
 	if n := len(m.snap.gpus); m.gpu >= n {
 		m.gpu = max(n-1, 0)

@@ -98,15 +98,17 @@ func (m *Model) Draw(p grid.Pane, f screen.Frame) {
 		return
 	}
 	v.drawTop(p.Sub(0, 0, p.W(), 1))
-	v.drawStatus(p.Sub(0, 1, p.W(), 1), m.zoom < 0 && plan.has("events"))
+	if !v.drawBarLine(p.Sub(0, 1, p.W(), 1)) {
+		v.drawStatus(p.Sub(0, 1, p.W(), 1), m.zoom < 0 && plan.has("events"))
+	}
 	if m.snap == nil || m.snap.at.IsZero() {
-		v.drawNothingYet(p, plan)
-		v.drawFooter(p.Sub(0, p.H()-1, p.W(), 1))
+		v.drawNothingYet(p.Sub(0, 0, p.W(), plan.H), plan)
+		v.drawBottom(p)
 		return
 	}
 	if m.zoom >= 0 {
-		v.drawZoom(p.Sub(0, head, p.W(), p.H()-head))
-		v.drawFooter(p.Sub(0, p.H()-1, p.W(), 1))
+		v.drawZoom(p.Sub(0, head, p.W(), plan.H-head))
+		v.drawBottom(p)
 		return
 	}
 	e := newEdges(p.W(), p.H())
@@ -139,7 +141,7 @@ func (m *Model) Draw(p grid.Pane, f screen.Frame) {
 			if old := v.age(spec.scope); old != "" {
 				heading = old
 			}
-			v.drawTitle(p, tx, b.Y-1, b.TitleX+b.TitleW-tx, spec.key, spec.title, heading, m.focus == i)
+			v.drawTitle(p, tx, b.Y-1, b.TitleX+b.TitleW-tx, spec.key, v.titleOf(spec), heading, m.focus == i)
 			spec.draw(v, box, g)
 			if v.age(spec.scope) != "" {
 				// Held values are not to be taken for new ones.
@@ -157,7 +159,7 @@ func (m *Model) Draw(p grid.Pane, f screen.Frame) {
 	for _, a := range plan.Axes {
 		v.drawTimeAxis(p, a)
 	}
-	v.drawFooter(p.Sub(0, p.H()-1, p.W(), 1))
+	v.drawBottom(p)
 }
 
 // titleX is where a panel's title begins: at the corner, or right of a time axis that has the same line.
@@ -280,7 +282,9 @@ func (v view) drawTimeAxis(p grid.Pane, a Rect) {
 func columnsOf(marks []mark) []int {
 	var out []int
 	for _, m := range marks {
-		out = append(out, m.column)
+		for i := range 1 + len(m.label) {
+			out = append(out, m.column+i)
+		}
 	}
 	return out
 }

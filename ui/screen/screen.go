@@ -91,6 +91,13 @@ type Overlay interface {
 	Hint() [][2]string
 }
 
+// Docked is an Overlay with a place of its own on a screen of w by h, instead of the middle. What is under it is not faded: one
+// types into it while watching the rest.
+type Docked interface {
+	Overlay
+	Dock(w, h int) (x, y, width, height int)
+}
+
 // Listener is an Overlay that asks questions of its own: it hears ticks, sizes and every message that no one else takes.
 type Listener interface {
 	Overlay

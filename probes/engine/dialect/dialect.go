@@ -3,7 +3,7 @@
 // In goes an expression that says engine:running; out comes one that says sum(vllm:num_requests_running{…}). A name stands
 // for a gauge, for a rate with the window $w inside it, or for buckets by le; never for a counter, because a rate over a
 // sum lies after a restart. Names are expanded in place when a question is asked and recorded nowhere, so an old session
-// is readable by a newer dialect. The same file says what else a probe has to know of an engine: how to recognise it and its
+// is readable by a newer dialect. Counters are given apart, by the words of count.go, to whoever subtracts two readings. The same file says what else a probe has to know of an engine: how to recognise it and its
 // processes, which series show that it works, sleeps or has restarted, what its info series mean, which names it cannot
 // have and why. All names of all files together are the vocabulary: a word of it that a file does not define stays a word
 // without a value, with a reason. This package evaluates nothing and opens nothing.
@@ -68,6 +68,9 @@ type Dialect struct {
 	absent    map[string]string
 	otherwise string
 	source    []byte
+
+	counts     map[string]Alternatives
+	countsNote string
 }
 
 // Loading is how an answer says that the model is being loaded: its status, and a text in its body.

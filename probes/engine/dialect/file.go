@@ -114,6 +114,9 @@ type file struct {
 	Absent    map[string]text `yaml:"absent"`
 	Otherwise string          `yaml:"otherwise"`
 	Names     []fileName      `yaml:"names"`
+	// Counts are the counters behind the words of count.go; CountsNote is what keeps them from being exact.
+	Counts     map[string]oneOrMore `yaml:"counts"`
+	CountsNote string               `yaml:"counts_note"`
 }
 
 var (
@@ -168,6 +171,7 @@ func Parse(name string, data []byte) (*Dialect, error) {
 		fail(1, "detect", "no prefix of metric names given")
 	}
 	checkPaths(f, fail)
+	d.counts, d.countsNote = countsOf(f.Counts, fail), strings.TrimSpace(f.CountsNote)
 	if len(f.Names) == 0 && !d.Fallback {
 		fail(1, "names", "missing")
 	}

@@ -25,7 +25,8 @@ type Point struct {
 	Fresh bool `yaml:"fresh_connections,omitempty" json:"fresh_connections,omitempty"`
 	// Cache is whether prompts may hit the server's prefix cache: Cold makes sure that they don't.
 	Cache Cache `yaml:"cache,omitempty" json:"cache,omitempty"`
-	// MaxInFlight bounds the requests in flight of an open loop; what is due beyond it is dropped and counted. 0 means 4096.
+	// MaxInFlight bounds the requests in flight of an open loop and of a trace; what is due beyond it is dropped and counted. 0
+	// means 4096.
 	MaxInFlight int `yaml:"max_in_flight,omitempty" json:"max_in_flight,omitempty"`
 	// Stop says when it ends by itself; the zero value means never.
 	Stop Stop `yaml:"stop,omitempty" json:"stop,omitzero"`
@@ -89,11 +90,13 @@ type Prompt struct {
 	Length Length `yaml:"length" json:"length"`
 	// File holds prompts instead: a line each, JSON ({"prompt": …} or {"messages": […]}) or plain text.
 	File string `yaml:"file,omitempty" json:"file,omitempty"`
-	// Shared is how many of the tokens are the same in all prompts of a group, and Groups how many groups there are (0: one).
+	// Shared is how many of the Length tokens, from the first on, are the same in all prompts of a group (in a chat the
+	// template's first tokens are among them), and Groups how many groups there are (0: one).
 	Shared int `yaml:"shared,omitempty" json:"shared,omitempty"`
 	Groups int `yaml:"groups,omitempty" json:"groups,omitempty"`
-	// Turns is how many turns a conversation has; 0 and 1 mean none. Each turn sends the whole conversation so far and
-	// Length more tokens.
+	// Turns is how many turns a conversation has; 0 and 1 mean none. The first turn is Length tokens long; each further one
+	// sends the whole conversation so far, the model's answers in it, and Length (less what is Shared) more tokens. Only a
+	// closed loop has conversations: a turn is due when the answer before it is there.
 	Turns int `yaml:"turns,omitempty" json:"turns,omitempty"`
 }
 
@@ -126,8 +129,8 @@ const (
 type Cache string
 
 const (
-	// Warm, the zero value's meaning for prompts with a shared part: prompts are sent as they are, and the same seed sends
-	// the same prompts again.
+	// Warm: prompts are sent as they are, and the same seed sends the same prompts again. It is the empty value's meaning for
+	// prompts with a shared part, for conversations, for traces that share, and for a file of prompts; of all others it is Cold.
 	Warm Cache = "warm"
 	// Cold: no prompt shares a first block with any that was sent before, by cache_salt where the server knows it, else by
 	// unique first tokens. A shared part is then shared within the point only.

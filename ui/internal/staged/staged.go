@@ -7,6 +7,7 @@ package staged
 import (
 	"context"
 	"errors"
+	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 
 	"pitwall/probes"
+	"pitwall/probes/request"
 	"pitwall/sessions"
 )
 
@@ -35,6 +37,8 @@ type Session struct {
 	AbsentNow    map[string]string
 	TargetsNow   []sessions.Target
 	EventsAll    []probes.Event
+	RunsNow      []sessions.Run
+	RequestsAll  []request.Record
 	InfoNow      sessions.Info
 	Err          error // of every query
 	Asked        int   // queries so far
@@ -174,6 +178,20 @@ func (s *Session) Targets(at time.Time) []sessions.Target {
 
 // Series implements sessions.Reader.
 func (s *Session) Series(string) []sessions.SeriesInfo { return nil }
+
+// Runs implements sessions.Reader.
+func (s *Session) Runs() []sessions.Run { return slices.Clone(s.RunsNow) }
+
+// Requests implements sessions.Reader.
+func (s *Session) Requests(_ context.Context, run uint32) iter.Seq2[request.Record, error] {
+	return func(yield func(request.Record, error) bool) {
+		for _, r := range s.RequestsAll {
+			if (run == 0 || r.Run == run) && !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
 
 // Close implements sessions.Reader.
 func (s *Session) Close() error { return nil }

@@ -1,0 +1,157 @@
+package load
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"pitwall/sessions"
+	"pitwall/sessions/score"
+	"pitwall/ui/figure"
+	"pitwall/ui/theme"
+)
+
+// difference puts two runs beside each other: what was asked differently, what has changed with its interval, and what that
+// means; the flags of both, because a spoiled run spoils a difference.
+func difference(a, b sessions.Run, w int, ascii bool) []text {
+	p := &page{w: w, ascii: ascii}
+	for _, x := range []struct {
+		name string
+		r    sessions.Run
+	}{{"A", a}, {"B", b}} {
+		t := text{{theme.Key, x.name}, {theme.Strong, "  run " + itoa(int(x.r.ID)) + "  "}, {theme.Plain, nameOf(x.r) + "  "}}
+		p.line(append(t, flagsCell(x.r, max(w-t.width(), 10))...))
+	}
+	p.title("what differs in what was asked")
+	diffs := asked(a, b)
+	for _, d := range diffs {
+		p.say(theme.Plain, d)
+	}
+	if len(diffs) == 0 {
+		p.say(theme.Dim, "nothing: the same load on the same server, again")
+	}
+	p.title("what differs in what came of it")
+	if a.Score == nil || b.Score == nil || a.Score.Sent == 0 || b.Score.Sent == 0 {
+		p.say(theme.Warn, "▲ one of them has no score: only runs that are over, and sent something, can be compared")
+		return p.lines
+	}
+	c := score.Compare(*a.Score, *b.Score)
+	nameW, cellW, changeW := 23, 17, 26
+	wide := w >= nameW+2*cellW+changeW+24
+	if !wide {
+		nameW, cellW, changeW = 19, 14, 0
+	}
+	head := text{left(theme.Dim, "", nameW), right(theme.Dim, "A", cellW), right(theme.Dim, "B", cellW)}
+	if wide {
+		head = append(head, right(theme.Dim, "B − A", changeW))
+	}
+	p.line(append(head, span{theme.Dim, "  verdict"}))
+	for _, d := range c.Rows {
+		p.row(d, nameW, cellW, changeW)
+	}
+	p.lines = append(p.lines, nil)
+	p.say(theme.Dim, c.Note)
+	p.formulas()
+	return p.lines
+}
+
+// verdicts are the signs and inks of what a difference means; the word stands beside the sign.
+var verdicts = map[score.Verdict]struct {
+	sign string
+	ink  theme.Ink
+}{score.Better: {"✓ ", theme.Good}, score.Worse: {"✗ ", theme.Bad}, score.NoDifference: {"= ", theme.Plain}, score.NeedsRuns: {"? ", theme.Warn}, score.Incomparable: {"— ", theme.Faint}}
+
+func (p *page) row(d score.Difference, nameW, cellW, changeW int) {
+	cell := func(e score.Estimate, failed bool) span {
+		if failed {
+			return right(theme.Bad, "failed", cellW)
+		}
+		if changeW == 0 {
+			return right(theme.Plain, value(e.Value, d.Unit), cellW)
+		}
+		return right(theme.Plain, estimate(e, d.Unit, p.ascii), cellW)
+	}
+	t := text{left(theme.Plain, d.Name, nameW), cell(d.A, d.AFailed), cell(d.B, d.BFailed)}
+	if changeW > 0 {
+		t = append(t, right(theme.Plain, changed(d, p.ascii), changeW))
+	}
+	v := verdicts[d.Verdict]
+	p.line(append(t, span{v.ink, "  " + v.sign + d.Why}))
+}
+
+// changed writes a change with its interval.
+func changed(d score.Difference, ascii bool) string {
+	if math.IsNaN(d.Change.Value) {
+		return figure.Absent
+	}
+	e := d.Change
+	sign := "+"
+	if e.Value < 0 {
+		sign = "−"
+		if ascii {
+			sign = "-"
+		}
+		e = score.Estimate{Value: -e.Value, Low: -e.High, High: -e.Low}
+	}
+	return sign + estimate(e, d.Unit, ascii)
+}
+
+// asked lists what differs in the points and the servers of two runs. What is hidden in a difference must be said: a run on
+// another version is no run with another setting.
+func asked(a, b sessions.Run) []string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(union(a.Target, b.Target))) {
+		if a.Target[k] != b.Target[k] {
+			out = append(out, "▲ server's "+k+": "+said(a.Target[k])+" → "+said(b.Target[k]))
+		}
+	}
+	x, y := flat(a), flat(b)
+	for _, k := range slices.Sorted(maps.Keys(union(x, y))) {
+		if x[k] != y[k] {
+			out = append(out, k+": "+said(x[k])+" → "+said(y[k]))
+		}
+	}
+	return out
+}
+
+func said(s string) string {
+	if s == "" {
+		return figure.Absent
+	}
+	return s
+}
+
+func union(a, b map[string]string) map[string]string {
+	out := maps.Clone(a)
+	if out == nil {
+		out = map[string]string{}
+	}
+	maps.Copy(out, b)
+	return out
+}
+
+// flat gives a run's point as keys of its stored form and texts.
+func flat(r sessions.Run) map[string]string {
+	out := map[string]string{}
+	b, err := json.Marshal(r.Point.Filled())
+	var v map[string]any
+	if err != nil || json.Unmarshal(b, &v) != nil {
+		return out
+	}
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		if m, ok := v.(map[string]any); ok {
+			for k, x := range m {
+				walk(strings.TrimPrefix(path+"."+k, "."), x)
+			}
+			return
+		}
+		out[path] = strings.Trim(fmt.Sprint(v), `"`)
+	}
+	walk("", v)
+	delete(out, "label")
+	return out
+}
