@@ -14,6 +14,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -48,8 +49,8 @@ def pitwall(o, url, c, n, out):
 
 def pitwall_said(o, out, stdout):
     run = json.loads(stdout)
-    if run["run"]["state"] != "done":
-        raise SystemExit("pitwall's run is %s: %s" % (run["run"]["state"], run["run"].get("why")))
+    if run["state"] != "done":
+        raise SystemExit("pitwall's run is %s: %s" % (run["state"], run.get("why")))
     said = subprocess.run([o.work + "/pitwall", "requests", "--sessions", out, "--json"], check=True, capture_output=True, text=True).stdout
     got = {}
     for line in said.splitlines():
@@ -177,8 +178,7 @@ def percentile(xs, q):
 
 def measure(o, url, name, c, n):
     title, command, said = CLIENTS[name]
-    out = "%s/%s-%d" % (o.work, name, c)
-    os.makedirs(out)
+    out = tempfile.mkdtemp(prefix="%s-%d-" % (name, c), dir=o.work)
     get(url + "/truth", "DELETE")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.time()
@@ -204,7 +204,8 @@ def measure(o, url, name, c, n):
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     truth = [json.loads(line) for line in get(url + "/truth").splitlines()]
-    if not (status == 0 or name == "pitwall" and status in o.fine):
+    # pitwall's exit status also says whether the run is valid, which its report is asked for.
+    if status != 0 and not (name == "pitwall" and text.startswith("{")):
         raise SystemExit("%s: exit status %s\n%s\n%s" % (name, status, text[-3000:], trouble[-3000:]))
     by = {t["id"]: t for t in truth if t["chunks"]}
     if name == "pitwall":  # its ids are pitwall-NONCE-RUN-PROMPT
@@ -245,7 +246,7 @@ def row(r):
         number(r["tpot_p50"]), number(r["tpot_p99"]), r["first_s"])
 
 
-def start(o, c):
+def start(o):
     p = subprocess.Popen([o.work + "/truth", "--ttft", "%gs" % TTFT, "--gap", "%gs" % GAP], stdout=subprocess.PIPE, text=True, start_new_session=True)
     return p, p.stdout.readline().strip()
 
@@ -271,6 +272,27 @@ def prove(rows):
     return wrong
 
 
+HEAD = """| 64 in, 128 out, chat | streams | CPU-s per 1,000 tokens | start-up CPU-s | memory | TTFT error p50 / p99 | TPOT error p50 / p99 | start to first request |
+|---|---|---|---|---|---|---|---|"""
+
+
+def all_of(o):
+    print(HEAD)
+    rows = []
+    for c in map(int, o.streams.split()):
+        for name in o.clients:
+            server, url = start(o)
+            try:
+                r = measure(o, url, name, c, 4 * c if o.prove else requests_for(c))
+            finally:
+                server.terminate()
+                server.wait()
+            rows.append(r)
+            print(row(r), flush=True)
+    print("\nThe server's own writes took up to %s ms (p99): no client's error is known better than that." % number(max(r["write_p99"] for r in rows)))
+    return rows
+
+
 def main():
     p = argparse.ArgumentParser()
     for f in "--work", "--env", "--vllm", "--streams":
@@ -278,32 +300,18 @@ def main():
     p.add_argument("--prove", action="store_true")
     p.add_argument("clients", nargs="+", choices=list(CLIENTS))
     o = p.parse_args()
-    o.fine = FINE
-    print("| 64 in, 128 out, chat | streams | CPU-s per 1,000 tokens | start-up CPU-s | memory | TTFT error p50 / p99 | TPOT error p50 / p99 | start to first request |")
-    print("|---|---|---|---|---|---|---|---|")
-    rows = []
-    for c in map(int, o.streams.split()):
-        for name in o.clients:
-            server, url = start(o, c)
-            try:
-                r = measure(o, url, name, c, requests_for(c))
-            finally:
-                server.terminate()
-                server.wait()
-            rows.append(r)
-            print(row(r), flush=True)
-    json.dump(rows, open(o.work + "/rows.json", "w"))
-    print("\nThe server's own writes took up to %s ms (p99): no client's error is known better than that." % number(max(r["write_p99"] for r in rows)))
-    if o.prove and any(r["client"] == "pitwall" for r in rows):
-        wrong = prove(rows)
-        if wrong and len(rows) > 1:  # a neighbour of this machine can take a core in the very seconds of one client
-            print("once more, because: " + "; ".join(wrong), file=sys.stderr)
-            return None
-        return not wrong
-    return True
+    rows = all_of(o)
+    if not o.prove:
+        return True
+    wrong = prove(rows)
+    if wrong:
+        # A neighbour of this machine can take its cores in the very seconds of one client: what holds once holds.
+        print("\nonce more, because: " + "; ".join(wrong))
+        wrong = prove(all_of(o))
+    for w in wrong:
+        print("NOT PROVED  " + w)
+    return not wrong
 
-
-FINE = ()  # exit statuses of `pitwall load` that are about the run's validity, not about its having failed
 
 if __name__ == "__main__":
     sys.exit(0 if main() else 1)

@@ -195,9 +195,6 @@ func storedGap(gap time.Duration) time.Duration {
 	return time.Duration(gapOf(code))
 }
 
-// asRead is storedGap for a gap that was read back.
-func asRead(gap time.Duration) time.Duration { return gap }
-
 func (c *columnReader) chunks(n int) {
 	left := n
 	lengths := make([]int, len(c.all))
@@ -226,9 +223,11 @@ func (c *columnReader) chunks(n int) {
 		return
 	}
 	chunks := make([]request.Chunk, n)
+	low, high, tokens = low[:n], high[:n], tokens[:n]
 	for k := range chunks {
-		code := uint64(low[k]) | uint64(high[k]&0x7f)<<8
-		chunks[k] = request.Chunk{Gap: time.Duration(gapOf(code)), Tokens: tokens[k], Merged: high[k]&0x80 != 0}
+		h := high[k]
+		c := &chunks[k]
+		c.Gap, c.Tokens, c.Merged = time.Duration(gapOf(uint64(low[k])|uint64(h&0x7f)<<8)), tokens[k], h&0x80 != 0
 	}
 	at := uint64(0)
 	for range c.uvarint() {
@@ -266,12 +265,21 @@ const (
 	counting     = 10 // the bit that Counting begins at
 )
 
-// expected is how far, in units, the last token should be behind the first one: the sum of the gaps, as stored gives them.
+// expected is how far, in units, the last token should be behind the first one: the sum of the gaps, as they will be read.
 // What is written of LastToken is then next to nothing, and it is exact however many gaps were rounded.
-func expected(r *request.Record, stored func(time.Duration) time.Duration) int64 {
+func expected(r *request.Record) int64 {
 	var sum time.Duration
 	for _, c := range r.Chunks[min(1, len(r.Chunks)):] {
-		sum += stored(c.Gap)
+		sum += storedGap(c.Gap)
+	}
+	return int64(sum) / timeUnit
+}
+
+// expectedOf is expected for a request whose gaps were read.
+func expectedOf(r *request.Record) int64 {
+	var sum time.Duration
+	for i := 1; i < len(r.Chunks); i++ {
+		sum += r.Chunks[i].Gap
 	}
 	return int64(sum) / timeUnit
 }
@@ -320,7 +328,7 @@ func (w *columnWriter) times() {
 			}
 			d := units(t) - before[i]
 			if before[i] = units(t); k == lastToken && r.FirstToken != 0 {
-				d -= expected(r, storedGap)
+				d -= expected(r)
 			}
 			return zigzag(d)
 		})
@@ -346,7 +354,7 @@ func (c *columnReader) times() {
 			}
 			now += unzigzag(columns[k][i])
 			if k == lastToken && f>>firstToken&1 == 1 {
-				now += expected(r, asRead)
+				now += expectedOf(r)
 			}
 			*t = request.Time(now * timeUnit)
 			if !begun {

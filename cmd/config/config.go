@@ -18,6 +18,8 @@ import (
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
+
+	"pitwall/probes/load/shape"
 )
 
 // Config is everything that can be set. Its fields are named like the keys.
@@ -47,6 +49,8 @@ type Config struct {
 	Panels        []string
 	PanelsSection *yaml.Node
 	PanelsFile    string
+	// Presets are loads of one's own, from the section load: of the configuration file.
+	Presets []shape.Preset
 	// Rules is a file of rules for events, over pitwall's own; empty means none.
 	Rules string
 	// Theme is "auto", "dark" or "light".
@@ -111,7 +115,16 @@ func Load(in Input) (*Config, []Setting, error) {
 			problems = append(problems, &Problem{Where: given.where, What: fmt.Sprintf("%s: %v", k.name, err), Hint: k.hint()})
 			continue
 		}
-		if given.section != nil {
+		switch {
+		case given.section == nil:
+		case k.name == "load":
+			found, errs := presets(in.Path, given.section)
+			if len(errs) > 0 {
+				problems = append(problems, errs...)
+				continue
+			}
+			c.Presets = found
+		default:
 			c.PanelsSection, c.PanelsFile = given.section, in.Path
 		}
 		settings = append(settings, Setting{Key: k.name, Value: k.show(c), From: given.from, Help: k.help})

@@ -119,6 +119,12 @@ func TestMistakes(t *testing.T) {
 		{name: "broken YAML is named with its line", file: "theme: dark\nwindow: [1m\n", want: []string{`FILE:`}},
 		{name: "broken YAML in the first line too", file: "\tengine: x\n", want: []string{`FILE:1: found character`}},
 		{name: "a second document is not passed over in silence", file: "window: 5m\n---\nwindow: 6m\n", want: []string{`FILE: more than one YAML document | only one counts`}},
+		{name: "an unknown key in the section of load", file: "load:\n  preset: []\n", want: []string{`FILE:2: unknown key "preset" in load | did you mean "presets"?`}},
+		{name: "presets that are no list", file: "load:\n  presets: chat\n", want: []string{`FILE:2: load: a list of presets expected`}},
+		{name: "a load that is no section", file: "load: chat\n", want: []string{`FILE:1: load: presets can only be written in the configuration file | load wants presets: below it`}},
+		{name: "a load in the environment", env: map[string]string{"PITWALL_LOAD": "chat"}, want: []string{`PITWALL_LOAD: load: presets can only be written`}},
+		{name: "an unknown key of a point is named with its line", file: "load:\n  presets:\n    - name: mine\n      point:\n        arival: {clients: 4}\n", want: []string{`FILE:5: load: `}},
+		{name: "a preset with an impossible point is named", file: "theme: dark\nload:\n  presets:\n    - name: none\n      point: {arrival: {clients: 0}, prompt: {length: 512}, output: {length: 128}}\n", want: []string{`FILE:4: load: preset "none": arrival.clients`}},
 		{name: "a list at the top", file: "- a\n", want: []string{`FILE:1: keys with values expected`}},
 		{name: "a wrong word gets the nearest one", flags: map[string][]string{"theme": {"drak"}}, want: []string{`--theme: theme: "drak" is not a theme: did you mean "dark"? | theme wants one of auto, dark, light`}},
 		{name: "a wrong variable is named", env: map[string]string{"PITWALL_KEEP_SIZE": "many"}, want: []string{`PITWALL_KEEP_SIZE: keep_size: "many" is not a size`}},
@@ -149,6 +155,28 @@ func TestMistakes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestPresetsOfOnesOwnAreReadFromTheFile(t *testing.T) {
+	c, settings, err := load(t, `load:
+  presets:
+    - name: nightly
+      about: what we watch
+      point: {arrival: {clients: 24}, prompt: {length: "uniform:100-900"}, output: {length: 128}, slo: {ttft: 500ms}}
+    - name: burst
+      point: {arrival: {kind: gamma, rate: 3.5, burstiness: 0.4}, prompt: {length: 512}, output: {length: 64}}
+`, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Presets) != 2 || c.Presets[0].Name != "nightly" || c.Presets[0].Point.Arrival.Clients != 24 || c.Presets[0].Point.SLO.TTFT != 500*time.Millisecond || c.Presets[1].Point.Arrival.Burstiness != 0.4 {
+		t.Errorf("the presets are %+v", c.Presets)
+	}
+	for _, s := range settings {
+		if s.Key == "load" && (s.Value != "nightly, burst (written here)" || !strings.HasSuffix(s.From, ":1")) {
+			t.Errorf("load is shown as %q, from %q", s.Value, s.From)
+		}
 	}
 }
 

@@ -75,6 +75,24 @@ var keys = []key{
 			}
 			return strings.Join(c.Panels, ", ")
 		}},
+	{name: "load", section: true, want: "presets: below it, a list of loads with a name and a point each",
+		help: "loads of one's own for the load bar, under presets: in the file (pitwall load --preset NAME)",
+		set: func(c *Config, v []string) error {
+			if len(v) > 0 && v[0] != "" {
+				return errors.New("presets can only be written in the configuration file")
+			}
+			return nil
+		},
+		show: func(c *Config) string {
+			if len(c.Presets) == 0 {
+				return ""
+			}
+			names := make([]string, len(c.Presets))
+			for i, p := range c.Presets {
+				names[i] = p.Name
+			}
+			return strings.Join(names, ", ") + " (written here)"
+		}},
 	text("rules", "", "file of rules for events, over pitwall's own (pitwall events rules prints those)", "a path", func(c *Config) *string { return &c.Rules }),
 	oneOf("theme", []string{"auto", "dark", "light"}, "colours for a dark or a light background", func(c *Config) *string { return &c.Theme }),
 	boolean("ascii", "draw without Unicode", func(c *Config) *bool { return &c.ASCII }),

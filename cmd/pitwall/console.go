@@ -117,6 +117,9 @@ func (p *program) screen(c *config.Config, d *desk) ui.Options {
 		Version: thisBuild().Version,
 		Window:  startWindow(c),
 	}
+	if d.load != nil {
+		o.Load = d.load
+	}
 	if len(c.Engine) > 0 {
 		o.Engine = instance(c.Engine[0])
 		for _, e := range c.Engine {

@@ -26,9 +26,10 @@ func (p *program) demo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "The console on a simulated engine, with nothing else installed",
-		Long: para(`Starts a simulated vLLM and a simulated A100 on a loopback port, puts a gently varying load on them, and shows the console. The
+		Long: para(`Starts a simulated vLLM and a simulated A100 on a loopback port, puts load on them, and shows the console. The
 console sees them only through the probes that it uses for real ones; SIMULATED stands on the screen and in the session
-for ever. The same seed gives the same hour.`),
+for ever. The load is pitwall's own, each stretch of it a run: from 2 clients up to 96 in the first minute, which trades
+latency for throughput, then one of another kind every minute, until you steer it yourself (l). --seed decides prompts and lengths.`),
 		Example: "pitwall demo\npitwall demo --gpus 8 --seed 7\npitwall demo --faults random:3    # an incident; pitwall sim --help lists the faults\npitwall demo --headless    # only the engine, for curl and for pitwall --engine",
 		Args:    noArgs,
 		RunE: p.run(func(cmd *cobra.Command, _ []string) error {
@@ -63,7 +64,9 @@ func (p *program) runDemo(ctx context.Context, c *config.Config, f demoFlags) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, closeTruth()) }()
-	s, err := sim.Start(ctx, o)
+	o.Quiet, o.Neighbours = !f.headless, !f.headless // it is loaded from here
+	// Ctrl-c ends the console, then its load, and only then what that is on.
+	s, err := sim.Start(context.WithoutCancel(ctx), o)
 	if err != nil {
 		return fail(exitFailed, "--port 0 takes a free port", "starting the simulated engine: %w", err)
 	}
@@ -80,5 +83,9 @@ func (p *program) runDemo(ctx context.Context, c *config.Config, f demoFlags) (e
 	if err := d.record(ctx, func([]engine.Known) (*watched, error) { return p.watchSimulated(c, s) }); err != nil {
 		return err
 	}
+	playing, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); play(playing, d, instance(s.URL()), f.seed) }()
+	defer func() { stop(); <-done }()
 	return p.show(ctx, c, d)
 }

@@ -36,7 +36,7 @@ func (p *program) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("watch", p.record(), p.demo(), p.load(), p.sim())
+	add("watch", p.record(), p.demo(), p.load(), p.calibrate(), p.sim())
 	add("ask", p.replay(), p.snapshot(), p.query(), p.events(), p.runs(), p.requests(), p.sessions())
 	add("about", p.doctor(), p.config(), p.panels(), p.dialects(), p.versionCommand(), p.man(), p.exitCodes())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(nearFlag(cmd, err)) })

@@ -141,9 +141,11 @@ func (p *program) listRuns(r sessions.Reader, all []sessions.Run) error {
 	rows := [][]string{{"RUN", "LABEL", "STATE", "LOAD", "INTO", "LASTED", "REQUESTS", "FAILED", "REQ/S", "TOK/S",
 		"TTFT P50 ms", "P99 ms", "TPOT P50 ms", "P99 ms", "GOODPUT", "FLAGS"}}
 	for _, run := range all {
-		end := run.Cut
-		if end.IsZero() {
-			end = last
+		end := last
+		if !run.Cut.IsZero() {
+			end = run.Cut
+		} else if !run.Ended.IsZero() {
+			end = run.Ended
 		}
 		row := []string{strconv.Itoa(int(run.ID)), run.Label, string(run.State), run.Point.String(), into(run.Began, first), span(max(0, end.Sub(run.Began)))}
 		if s := run.Score; s != nil {
@@ -216,8 +218,12 @@ func (p *program) printRun(run sessions.Run) error {
 			how = "INVALID"
 		}
 		say(how, f.Kind+": "+f.Title)
-		say("", "  "+f.Evidence)
-		say("", "  → "+f.Do)
+		if f.Evidence != "" {
+			say("", "  "+f.Evidence)
+		}
+		if f.Do != "" {
+			say("", "  → "+f.Do)
+		}
 	}
 	return p.printReconciled(run.Reconciled)
 }

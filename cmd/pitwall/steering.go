@@ -2,13 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
 	"pitwall/probes/engine"
 	"pitwall/probes/load"
-	"pitwall/probes/load/shape"
+	"pitwall/probes/load/calibrate"
 	"pitwall/sessions"
 	"pitwall/sessions/steer"
 )
@@ -48,8 +50,28 @@ func (d *desk) steering() *steer.Desk {
 				d.probes.engines.Score(on)
 			}
 		},
-		Hold: d.hold,
+		Certified: certification,
+		Hold:      d.hold,
 	})
+}
+
+// certification is what is known of this client on this host.
+func certification() steer.Certificate {
+	c, _ := certificate() // why there is none is pitwall calibrate's to tell
+	if c == nil {
+		return steer.Certificate{}
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return steer.Certificate{}
+	}
+	return steer.Certificate{Text: text, Beyond: func(inFlight int, tokens float64) string {
+		if math.IsNaN(tokens) {
+			tokens = 0 // not known yet, and not judged
+		}
+		_, why := c.Covers(calibrate.Load{Streams: inFlight, Tokens: tokens})
+		return why
+	}}
 }
 
 // connect makes a client that sends load.
@@ -90,10 +112,4 @@ func (d *desk) loading() error {
 		return fmt.Errorf("the last run is still being judged: in a few seconds")
 	}
 	return nil
-}
-
-// begin puts a load on as soon as the engine has been read once, without being asked: the demo's.
-func (d *desk) begin(ctx context.Context, instance string, p shape.Point) {
-	_ = d.awaitReading(ctx, instance, 10*time.Second) // without a reading there is nothing to reconcile with, and that is said
-	_ = d.load.Start(ctx, instance, p)                // why not stands in its Status
 }

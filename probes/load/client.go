@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ type client struct {
 	live  *live
 	own   *own
 	out   *delivery
+	keep  io.Closer // of kernel stamps; nil where that failed, and the first arrivals may be without
 
 	setting sync.Mutex // one Set at a time
 
@@ -62,6 +64,9 @@ func newClient(s *Server, o Options) *Client {
 	c.nonce = fmt.Sprintf("%08x", uint32(n))
 	c.flight, c.giveUp = context.WithCancelCause(context.Background())
 	c.out = newDelivery(c)
+	if keep, err := wire.KeepStamps(); err == nil {
+		c.keep = keep
+	}
 	return &Client{c: c}
 }
 
@@ -102,6 +107,9 @@ func (c *client) set(ctx context.Context, p shape.Point, run uint32) error {
 	}
 	now := c.clock.Now()
 	c.cutLocked(now, "")
+	if ph.closed {
+		c.dismissLocked()
+	}
 	if c.flight.Err() != nil {
 		c.flight, c.giveUp = context.WithCancelCause(context.Background())
 	}
@@ -165,11 +173,15 @@ func (c *client) cutLocked(now request.Time, why string) {
 	ph.mu.Unlock()
 	close(ph.cut)
 	ph.drop()
+	c.out.poke(ph) // it may be over at once
+}
+
+// dismissLocked lets the free workers of an open loop go; the others see for themselves.
+func (c *client) dismissLocked() {
 	for _, w := range c.workers {
 		close(w)
 	}
 	c.workers = nil
-	c.out.poke(ph) // it may be over at once
 }
 
 // end cuts a phase that is at its own end, if it is still in force.
@@ -178,6 +190,7 @@ func (c *client) end(ph *phase, why string) {
 	defer c.mu.Unlock()
 	if c.cur == ph {
 		c.cutLocked(c.clock.Now(), why)
+		c.dismissLocked()
 	}
 }
 
@@ -187,6 +200,7 @@ func (c *client) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cutLocked(c.clock.Now(), "")
+	c.dismissLocked()
 }
 
 func (c *client) cancel() {
@@ -195,6 +209,7 @@ func (c *client) cancel() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cutLocked(c.clock.Now(), "")
+	c.dismissLocked()
 	c.giveUp(errCancelled)
 }
 
@@ -203,12 +218,19 @@ func (c *client) close() {
 	c.mu.Lock()
 	c.shut = true
 	c.cutLocked(c.clock.Now(), "")
+	c.dismissLocked()
 	c.giveUp(errCancelled)
 	quiet := c.quiet
 	c.mu.Unlock()
 	c.setting.Unlock()
 	<-quiet
 	c.out.end()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.keep != nil {
+		c.keep.Close()
+		c.keep = nil
+	}
 }
 
 func (c *client) idle() <-chan struct{} {
@@ -261,8 +283,11 @@ func (c *client) state() State {
 func (c *client) fly(ctx context.Context, conn *wire.Conn, o *order) {
 	o.x, o.err = conn.Do(ctx, &o.req, o.piece)
 	o.req = wire.Request{} // its bytes are of no use any more, and the record may live long
-	if o.rec.Scheduled != 0 && o.x.Sent != 0 && !o.first {
-		c.own.lagged(o.x.Sent, o.x.Sent.Sub(o.rec.Scheduled))
+	if o.of.closed && !o.first && o.x.Sent != 0 {
+		c.own.lagged(o.x.End, o.x.Sent.Sub(o.rec.Scheduled), o.x.End.Sub(o.x.Sent))
+	}
+	if !o.x.Stamped && o.x.FirstByte != 0 {
+		c.own.sawUnstamped()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -90,9 +91,9 @@ func (o *order) decode() error {
 // take reads usage and reason to finish.
 func (o *order) take(e *event) {
 	if u := e.Usage; u != nil {
-		o.rec.InputTokens, o.rec.OutputTokens = int32(u.PromptTokens), int32(u.CompletionTokens)
+		o.rec.InputTokens, o.rec.OutputTokens = counted(u.PromptTokens), counted(u.CompletionTokens)
 		if d := u.PromptTokensDetails; d != nil {
-			o.rec.CachedTokens = int32(d.CachedTokens)
+			o.rec.CachedTokens = counted(d.CachedTokens)
 		}
 	}
 	for _, c := range e.Choices {
@@ -100,6 +101,14 @@ func (o *order) take(e *event) {
 			o.rec.Finish = *c.FinishReason
 		}
 	}
+}
+
+// counted is a number of tokens that a server told; one that can't be true is Unknown.
+func counted(n int) int32 {
+	if n < 0 || n > math.MaxInt32 {
+		return request.Unknown
+	}
+	return int32(n)
 }
 
 // whole reads an answer that came in one piece.

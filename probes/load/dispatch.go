@@ -72,7 +72,7 @@ func (c *client) hand(o *order) {
 
 // spareWorkersLocked starts workers before they are needed: a goroutine that is new is later than one that waits.
 func (c *client) spareWorkersLocked(ph *phase) {
-	for range min(ph.point.MaxInFlight, spareWorkers) {
+	for len(c.workers) < min(ph.point.MaxInFlight, spareWorkers) {
 		w := make(chan *order, 1)
 		c.workers = append(c.workers, w)
 		go c.work(w)

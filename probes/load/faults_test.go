@@ -2,7 +2,6 @@ package load_test
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -268,22 +267,5 @@ func TestTheServerIsKilledInMidRunAndComesBack(t *testing.T) {
 	got := r.whole(t, 1)
 	if bad := got.Failed() - got.Class[request.Refused] - got.Class[request.Cut] - got.Class[request.Reset]; bad != 0 || got.Class[request.Cut]+got.Class[request.Reset] == 0 {
 		t.Errorf("%s %q", named(got), got.First)
-	}
-}
-
-func TestTheConnectionIsNotSecure(t *testing.T) {
-	plain, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain.Close()
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"object":"list","data":[{"id":"m"}]}`)
-	})
-	s := httptest.NewTLSServer(mux)
-	defer s.Close()
-	if _, err := load.Examine(t.Context(), load.Target{URL: s.URL}); err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("a certificate of nobody's: %v", err)
 	}
 }

@@ -30,7 +30,7 @@ type order struct {
 
 	x   wire.Exchange
 	err error
-	// first is whether it is its client's first in this point: that one's lag is the burst's of the start.
+	// first is whether it is the first of its closed loop's client in this point: that one's lag is of the burst of the start.
 	first     bool
 	concluded bool
 	said      bool // an answer in one piece has text
@@ -91,6 +91,9 @@ func (o *order) piece(p wire.Piece) {
 			o.fault = append([]byte{}, p.Data...)
 		}
 		return
+	}
+	if o.seen == 0 && !o.of.closed {
+		o.of.c.own.lagged(p.Sent, p.Sent.Sub(o.rec.Scheduled), 0)
 	}
 	t := &o.tail[o.seen%tailEvents]
 	*t = append((*t)[:0], p.Data...)

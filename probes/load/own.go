@@ -19,11 +19,14 @@ type own struct {
 	next    int
 	samples []reading // of the last window, a second apart, oldest first
 	bound   string
+	// unstamped is whether there were arrivals that the kernel had not stamped: then this process's lateness is in them.
+	unstamped bool
 }
 
+// lagAt is one request's lag, and how long the request took, where that is known.
 type lagAt struct {
-	at  request.Time
-	lag time.Duration
+	at        request.Time
+	lag, took time.Duration
 }
 
 // reading is what the process had used at one moment.
@@ -43,43 +46,51 @@ const (
 	lagsKept = 8192
 	// fewLags is how many there must be before they mean something.
 	fewLags = 20
-	// The bounds of keeping up. A lag of 10 ms is a tenth of the TTFT that people notice; a scheduler that is 20 ms late
-	// answers no socket in time. Arrivals are stamped by the kernel and do not suffer from the latter, sending does.
+	// The bounds of keeping up. An open loop's lag of 10 ms is a tenth of the TTFT that people notice. A closed loop's clients
+	// that wait for this process are missing on the server: above 2 % of their time the load is no longer what it says. A
+	// scheduler that is 5 ms late counts only where arrivals are not the kernel's stamps: else no number suffers from it.
 	mostLag   = 10 * time.Millisecond
-	mostSched = 20 * time.Millisecond
+	mostShare = 0.02
+	mostSched = 5 * time.Millisecond
 	mostCPU   = 0.9 // of what this process may use
 	mostFiles = 0.95
 )
 
 func newOwn() *own { return &own{} }
 
-// lagged takes a request's lag.
-func (w *own) lagged(at request.Time, lag time.Duration) {
+// lagged takes a request's lag; took is how long it took, 0 where it goes on.
+func (w *own) lagged(at request.Time, lag, took time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.lags) < lagsKept {
-		w.lags = append(w.lags, lagAt{at, lag})
+		w.lags = append(w.lags, lagAt{at, lag, took})
 		return
 	}
-	w.lags[w.next] = lagAt{at, lag}
+	w.lags[w.next] = lagAt{at, lag, took}
 	w.next = (w.next + 1) % lagsKept
 }
 
-// lagsSince gives the lags of the requests that were sent after a moment, smallest first.
-func (w *own) lagsSince(from request.Time) []time.Duration {
+// lagsSince gives the lags that were taken after a moment, smallest first, and which share they are of the time that their
+// requests took with them.
+func (w *own) lagsSince(from request.Time) (out []time.Duration, share float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var out []time.Duration
+	var lags, all time.Duration
 	for _, l := range w.lags {
 		if l.at >= from {
 			out = append(out, l.lag)
+			lags += l.lag
+			all += l.lag + l.took
 		}
 	}
 	slices.Sort(out)
-	return out
+	if all > 0 {
+		share = float64(lags) / float64(all)
+	}
+	return out, share
 }
 
-// read takes a reading of the process.
+// reading takes a reading of the process.
 func (w *own) reading() reading {
 	s := []metrics.Sample{{Name: "/sched/latencies:seconds"}, {Name: "/cpu/classes/gc/total:cpu-seconds"}}
 	metrics.Read(s)
@@ -111,20 +122,22 @@ func (w *own) look(now request.Time, openLoop bool) {
 
 // judge says why the client does not keep up, with the evidence; empty if it does.
 func (w *own) judge(now request.Time, openLoop bool) string {
-	lags := w.lagsSince(now - request.Time(window))
-	if p99 := quantile(lags, 0.99); len(lags) >= fewLags && p99 > mostLag {
-		what := "a client that is free sends its next request %v late"
-		if openLoop {
-			what = "requests leave %v late"
-		}
-		return fmt.Sprintf("client-bound: "+what+" (99th percentile of the last %v; up to %v is well)", p99.Round(100*time.Microsecond), window, mostLag)
+	lags, share := w.lagsSince(now - request.Time(window))
+	p99 := quantile(lags, 0.99)
+	switch {
+	case len(lags) < fewLags || p99 <= mostLag:
+	case openLoop:
+		return fmt.Sprintf("client-bound: requests leave %v late (99th percentile of the last %v; up to %v is well)", p99.Round(100*time.Microsecond), window, mostLag)
+	case share > mostShare:
+		return fmt.Sprintf("client-bound: clients that are free wait %.1f %% of their time for this process (up to %.0f %% is well; 99th percentile %v, the last %v)",
+			100*share, 100*mostShare, p99.Round(100*time.Microsecond), window)
 	}
 	cores, ok := w.cores()
 	if limit := mostCPU * float64(runtime.GOMAXPROCS(0)); ok && cores > limit {
 		return fmt.Sprintf("client-bound: this process uses %.1f of the %d cores that it may (the last %v)", cores, runtime.GOMAXPROCS(0), window)
 	}
-	if p99, ok := w.schedule(); ok && p99 > mostSched {
-		return fmt.Sprintf("client-bound: goroutines of this process wait %v for a core (99th percentile of the last %v): the host's cores are busy", p99.Round(time.Millisecond), window)
+	if p99, ok := w.schedule(); ok && p99 > mostSched && w.readsItself() {
+		return fmt.Sprintf("client-bound: goroutines of this process wait %v for a core (99th percentile of the last %v), and arrivals are not stamped by the kernel", p99.Round(time.Millisecond), window)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -134,6 +147,19 @@ func (w *own) judge(now request.Time, openLoop bool) string {
 		}
 	}
 	return ""
+}
+
+func (w *own) readsItself() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.unstamped
+}
+
+// sawUnstamped notes that an answer came without the kernel's stamps.
+func (w *own) sawUnstamped() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unstamped = true
 }
 
 // cores is how many cores the process used over the window.
@@ -178,7 +204,7 @@ func (w *own) schedule() (time.Duration, bool) {
 
 // tell completes a State.
 func (w *own) tell(st *State, now request.Time) {
-	lags := w.lagsSince(now - request.Time(window))
+	lags, _ := w.lagsSince(now - request.Time(window))
 	st.LagP50, st.LagP99, st.LagMax = quantile(lags, 0.5), quantile(lags, 0.99), quantile(lags, 1)
 	st.CPU, _ = w.cores() // 0 before two readings
 	w.mu.Lock()
@@ -236,5 +262,5 @@ func (w *own) restart() {
 	r := w.reading()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.samples, w.bound = []reading{r}, ""
+	w.samples, w.bound, w.unstamped = []reading{r}, "", false
 }

@@ -19,7 +19,9 @@ func real(t *testing.T, variable string) string {
 	return url
 }
 
-func TestARealVLLMGivesExactCounts(t *testing.T) { exactOn(t, real(t, "PITWALL_REAL_VLLM"), request.ByUsage) }
+func TestARealVLLMGivesExactCounts(t *testing.T) {
+	exactOn(t, real(t, "PITWALL_REAL_VLLM"), request.ByUsage)
+}
 
 func TestARealLlamaCppGivesExactCounts(t *testing.T) {
 	exactOn(t, real(t, "PITWALL_REAL_LLAMACPP"), request.ByUsage)

@@ -209,10 +209,20 @@ func (s *Server) Check(p shape.Point) error {
 			found = append(found, &shape.Problem{Where: "headers." + k, What: "pitwall sets it itself"})
 		}
 	}
-	if need, may := s.most(p)+spareFiles, openFileLimit(); p.Arrival.Kind == shape.Closed && may > 0 && need > may {
-		found = append(found, &shape.Problem{Where: "arrival.clients", What: fmt.Sprintf("%d clients need %d open files, and this process may have %d", s.most(p), need, may), Hint: fmt.Sprintf("ulimit -n %d", need)})
-	}
+	found = append(found, s.files(p, openFileLimit()))
 	return errors.Join(found...)
+}
+
+// files says that a closed loop has more clients than there may be files; may is that limit, 0 where it is not known.
+func (s *Server) files(p shape.Point, may int) error {
+	need := s.most(p) + spareFiles
+	if p.Arrival.Kind != shape.Closed || may == 0 || need <= may {
+		return nil
+	}
+	return &shape.Problem{
+		Where: "arrival.clients", What: fmt.Sprintf("%d clients need %d open files, and this process may have %d", s.most(p), need, may),
+		Hint: fmt.Sprintf("ulimit -n %d", need),
+	}
 }
 
 // most is how many clients a closed loop has at most.

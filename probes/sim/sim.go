@@ -62,8 +62,9 @@ type Options struct {
 	Seed uint64
 	// Speed is how many simulated seconds pass in a second; 1 if zero.
 	Speed float64
-	// Quiet leaves the engine's own traffic out: only requests over HTTP are served.
-	Quiet bool
+	// Quiet leaves the engine's own traffic out: only requests over HTTP are served. Neighbours leaves it to the engines of the
+	// other cards.
+	Quiet, Neighbours bool
 	// GPUs is how many cards there are, 1 if zero. The engine runs on the first; each of the others runs an engine of its
 	// own that cannot be reached and gives the card something to do.
 	GPUs int
@@ -159,7 +160,7 @@ func makeEngines(o Options) ([]*Engine, error) {
 	for i := range engines {
 		cfg := o.Config.withDefaults()
 		cfg.Trace = traceLength
-		if !o.Quiet {
+		if !o.Quiet || o.Neighbours && i > 0 {
 			seed := o.Seed
 			if i > 0 {
 				seed = mix(o.Seed, uint64(i))

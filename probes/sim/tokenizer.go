@@ -121,7 +121,8 @@ func (t *tokenizer) first(text string) (id, n int) {
 	if len(text) >= 3 && isDigit(text[0]) && isDigit(text[1]) && isDigit(text[2]) {
 		return idDigits + int(text[0]-'0')*100 + int(text[1]-'0')*10 + int(text[2]-'0'), 3
 	}
-	if len(text) >= 2 && isPrintable(text[0]) && isPrintable(text[1]) && (space == 0 || run == 1) {
+	// A space belongs to the word after it, as in every tokenizer that looks at words first.
+	if len(text) >= 2 && isPrintable(text[0]) && isPrintable(text[1]) && (space == 0 && text[1] != ' ' || space == 1 && run == 1) {
 		return idPairs + int(text[0]-' ')*95 + int(text[1]-' '), 2
 	}
 	switch r, n := utf8.DecodeRuneInString(text); {

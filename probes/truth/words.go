@@ -3,6 +3,7 @@ package truth
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 )
 
 // wording makes an answer's bytes, in the form of vLLM 0.32's.
@@ -75,13 +76,28 @@ func (w *wording) role(b []byte) []byte {
 	return frame(b, w.event)
 }
 
-// token is the i-th token's id; its text is " w" and the id.
-func token(i int) int64 { return int64(1000 + i%1000) }
+// An answer goes round these words. Each is one token, with the space before it, in every tokenizer in use, so that a client
+// that counts with one of its own comes to the same number.
+var (
+	spoken   = strings.Fields("the of and to in that is was for it with as on be at by")
+	spokenID = ids(spoken)
+)
+
+func ids(words []string) []int64 {
+	out := make([]int64, len(words))
+	for i, w := range words {
+		out[i] = id(w)
+	}
+	return out
+}
+
+// token is the i-th token's id, as tokenize has it.
+func token(i int) int64 { return spokenID[i%len(spokenID)] }
 
 // text appends tokens from to from+k.
 func text(e []byte, from, k int) []byte {
 	for i := range k {
-		e = strconv.AppendInt(append(e, " w"...), token(from+i), 10)
+		e = append(append(e, ' '), spoken[(from+i)%len(spoken)]...)
 	}
 	return e
 }

@@ -88,7 +88,7 @@ func TestMoreThroughputIsBetterAndAFailedPercentileIsWorse(t *testing.T) {
 
 func TestEqualServersAreSeldomSaidToDiffer(t *testing.T) {
 	rng := rand.New(rand.NewPCG(8, 8))
-	const trials = 300
+	const trials = 150
 	wrong := map[string]int{}
 	for range trials {
 		c := Compare(lottery(rng, 400, 100*ms), lottery(rng, 400, 100*ms))

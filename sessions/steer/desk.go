@@ -45,6 +45,7 @@ type desk struct {
 	current  *run   // the last one that was set
 	lastID   uint32
 	live     live
+	cert     Certificate
 	problem  string
 	why      string
 	waiting  []chan struct{}
@@ -136,6 +137,10 @@ func (d *desk) start(ctx context.Context, instance string, p shape.Point) error 
 	if err := s.Check(p); err != nil {
 		return err
 	}
+	cert := Certificate{}
+	if d.o.Certified != nil {
+		cert = d.o.Certified()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
@@ -145,7 +150,7 @@ func (d *desk) start(ctx context.Context, instance string, p shape.Point) error 
 		return errors.New("another server was chosen meanwhile: start again")
 	}
 	d.wanted = &want{point: p.Filled(), at: time.Now()}
-	d.problem, d.why = "", ""
+	d.problem, d.why, d.cert = "", "", cert
 	d.version.Add(1)
 	d.kick()
 	if !d.applying {
@@ -239,7 +244,7 @@ func (d *desk) prepare(p shape.Point) (Runner, *run, error) {
 	if r.Label == "" {
 		r.Label = p.String()
 	}
-	r.Target, r.Certificate = d.server.Target(), d.o.Certificate
+	r.Target, r.Certificate, r.certified = d.server.Target(), d.cert.Text, d.cert.Beyond
 	d.runs = append(d.runs, r) // before it is in force: its first request may end before Set does
 	return d.runner, r, nil
 }

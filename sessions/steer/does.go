@@ -9,28 +9,28 @@ import (
 	"pitwall/probes/load/shape"
 )
 
-// Does says in sentences what a point does to a server.
+// Does says what a point does to a server, a clause each: "sends 4 requests at a time, …".
 func Does(p shape.Point) []string {
 	out := []string{arrives(p) + until(p.Stop)}
-	prompt := "prompts of " + tokens(p.Prompt.Length)
+	prompt := "asks with prompts of " + tokens(p.Prompt.Length)
 	if p.Prompt.File != "" {
-		prompt = "the prompts of " + filepath.Base(p.Prompt.File)
+		prompt = "asks with the prompts of " + filepath.Base(p.Prompt.File)
 	} else if p.Prompt.Length.IsZero() {
-		prompt = "prompts as the trace has them"
+		prompt = "asks with prompts as the trace has them"
 	}
-	answer := "answers of exactly " + tokens(p.Output.Length)
+	answer := "for answers of exactly " + tokens(p.Output.Length)
 	switch {
 	case p.Output.Length.IsZero():
-		answer = "answers as the trace has them"
+		answer = "for answers as it has them"
 	case p.Output.Free:
-		answer = "answers of at most " + tokens(p.Output.Length)
+		answer = "for answers of at most " + tokens(p.Output.Length)
 	}
-	out = append(out, prompt+", "+answer)
+	out = append(out, prompt+" "+answer)
 	switch {
 	case p.Cache == shape.Cold:
-		out = append(out, "no prompt is in its prefix cache; each fills it anew, and may push others' out")
+		out = append(out, "keeps out of its prefix cache: each prompt fills it anew, and may push others' out")
 	case p.Prompt.Shared > 0:
-		out = append(out, fmt.Sprintf("the first %d tokens of the prompts are shared, and served from its prefix cache", p.Prompt.Shared))
+		out = append(out, fmt.Sprintf("shares the first %d tokens of its prompts, which the prefix cache then has", p.Prompt.Shared))
 	}
 	return out
 }

@@ -82,15 +82,15 @@ const unsettled = "it was cut before the requests of the run before were over: n
 
 // ending is the event of a run's end.
 func (r *run) ending() probes.Event {
-	severity, title := probes.Note, fmt.Sprintf("run %d ended: %d requests", r.ID, r.tally.Ends())
+	severity, title := probes.Note, fmt.Sprintf("ended: %d requests", r.tally.Ends())
 	if n := r.tally.Failed(); n > 0 {
 		title += fmt.Sprintf(", %d failed", n)
 	}
 	switch {
 	case r.broken || r.lost != "":
-		severity, title = probes.Warning, fmt.Sprintf("run %d is broken: %s", r.ID, r.Why)
+		severity, title = probes.Warning, "broken: "+r.Why
 	case r.State == sessions.Broken:
-		title = fmt.Sprintf("run %d ended unscored: %s", r.ID, r.Why)
+		title = "ended unscored: " + r.Why
 	case r.Why != "":
 		title += ": " + r.Why
 	}
@@ -109,11 +109,12 @@ func (d *desk) score(r *run) (*score.Score, error) {
 	return &s, err
 }
 
-// records gives the requests of a run and of those that overlap it.
+// records gives the requests of a run and of those that overlap it, or the readings of the engine's page before and after it.
 func (d *desk) records(r *run) ([]request.Record, error) {
 	var out []request.Record
+	from := r.Began.Add(-readWithin)
 	for _, other := range r.book.Runs() {
-		if other.ID != r.ID && (!other.Ended.IsZero() && other.Ended.Before(r.Began) || other.Began.After(r.Ended)) {
+		if other.ID != r.ID && (!other.Ended.IsZero() && other.Ended.Before(from) || other.Began.After(r.Ended.Add(readWithin))) {
 			continue
 		}
 		for rec, err := range r.book.Requests(context.Background(), other.ID) {
@@ -124,7 +125,7 @@ func (d *desk) records(r *run) ([]request.Record, error) {
 			case err != nil && missing == nil:
 				return out, fmt.Errorf("reading its requests back: %w", err)
 			case err != nil:
-			case other.ID == r.ID, rec.End >= request.Time(r.Began.UnixNano()):
+			case other.ID == r.ID, rec.End >= request.Time(from.UnixNano()):
 				out = append(out, rec)
 			}
 		}
@@ -164,6 +165,7 @@ func (d *desk) judgeOptions(r *run) (opt validity.Options, alone bool) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	opt.Bound, opt.Beyond = r.tally.Bound, r.beyond
 	for _, other := range d.runs {
 		if other.ID < r.ID && other.ended == 0 {
 			return opt, false

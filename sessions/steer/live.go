@@ -6,6 +6,7 @@ import (
 
 	"pitwall/probes/load"
 	"pitwall/probes/request"
+	"pitwall/sessions"
 	"pitwall/sessions/score"
 )
 
@@ -109,6 +110,9 @@ func (d *desk) refresh() {
 	}
 	out := Live{Requests: len(own)}
 	out.RequestRate, out.OutputRate, out.RateOver = d.live.rates()
+	if r.certified != nil && r.beyond == "" && r.State == sessions.Measuring {
+		r.beyond = r.certified(r.tally.InFlight, out.OutputRate)
+	}
 	d.mu.Unlock()
 	if to > from && len(own) > 0 {
 		s := score.Of(score.Input{Records: own, Run: r.ID, Whole: score.Window{From: from, To: to}, Point: point})

@@ -1,7 +1,6 @@
 package steer
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
@@ -14,13 +13,15 @@ import (
 // run is a run with what only its desk needs.
 type run struct {
 	sessions.Run
-	book     Book
-	server   *load.Server
-	instance string
-	tally    load.Tally
-	over     bool   // its last request is over, and its last record is stored
-	lost     string // why requests of it are not stored
-	broken   bool   // it could not go on; Why says it
+	book      Book
+	server    *load.Server
+	instance  string
+	tally     load.Tally
+	over      bool                                               // its last request is over, and its last record is stored
+	lost      string                                             // why requests of it are not stored
+	broken    bool                                               // it could not go on; Why says it
+	certified func(inFlight int, tokensPerSecond float64) string // nil without a certificate
+	beyond    string                                             // the first reason for which it went beyond that
 	// settled, cut and ended are the same as the run's own times, by the clock of its records.
 	settled, cut, ended request.Time
 	told                sessions.RunState // how far it was stored
@@ -113,7 +114,7 @@ func (d *desk) advance(r *run, before request.Time, drained bool) {
 	t := r.tally
 	if r.Began.IsZero() {
 		r.Began = t.Began.At()
-		r.book.PutEvent(r.event("run.began", r.Began, probes.Note, fmt.Sprintf("run %d began: %s", r.ID, r.Label)))
+		r.book.PutEvent(r.event("run.began", r.Began, probes.Note, "began: "+r.Label))
 	}
 	r.Dropped = t.Dropped
 	if t.Cut != 0 && r.cut == 0 {
@@ -135,9 +136,9 @@ func (d *desk) advance(r *run, before request.Time, drained bool) {
 		r.State = sessions.Measuring
 	}
 	if r.State == sessions.Draining && r.told != sessions.Draining {
-		title := fmt.Sprintf("run %d cut", r.ID)
+		title := "cut"
 		if r.Why != "" {
-			title = fmt.Sprintf("run %d cut: %s", r.ID, r.Why)
+			title += ": " + r.Why
 		}
 		r.book.PutEvent(r.event("run.cut", r.Cut, probes.Note, title))
 	}

@@ -59,7 +59,7 @@ type Status struct {
 	Why string
 	// Judging is how many runs are over whose verdict is waited for: the engine's page must be read first.
 	Judging int
-	// Certified is whether there is a certificate of this client on this host (pitwall calibrate).
+	// Certified is whether the run has a certificate of this client on this host (pitwall calibrate).
 	Certified bool
 }
 
@@ -82,7 +82,7 @@ func (d *desk) status() Status {
 	_, cannot := d.o.Book()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := Status{Cannot: cannot, Phase: Idle, Instance: d.instance, Server: d.server, Problem: d.problem, Why: d.why, Certified: d.o.Certificate != nil}
+	s := Status{Cannot: cannot, Phase: Idle, Instance: d.instance, Server: d.server, Problem: d.problem, Why: d.why}
 	if w := d.wanted; w != nil {
 		p := w.point
 		s.Pending = &p
@@ -109,9 +109,10 @@ func (d *desk) status() Status {
 		default:
 			s.Phase = Running
 		}
-		if s.Bound == "" && s.Phase == Running && d.o.Beyond != nil {
-			s.Bound = d.o.Beyond(s.InFlight, s.Live.OutputRate)
+		if s.Bound == "" && s.Phase == Running && r.beyond != "" {
+			s.Bound = "client-bound: " + r.beyond
 		}
+		s.Certified = r.certified != nil
 		if s.Problem == "" {
 			s.Problem = r.book.Info().Trouble
 		}

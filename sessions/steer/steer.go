@@ -63,13 +63,21 @@ type Options struct {
 	Scope func(instance string) sessions.Scope
 	// Scored is told when the first run begins and when the last one is over, so that the engine is scraped less. May be nil.
 	Scored func(bool)
-	// Certificate is what `pitwall calibrate` said of this client on this host, nil if it never ran. Beyond says in words how
-	// a run with so many requests in flight and so many tokens a second goes beyond it, "" if it does not; may be nil.
-	Certificate json.RawMessage
-	Beyond      func(inFlight int, tokensPerSecond float64) string
+	// Certified gives what `pitwall calibrate` said of this client on this host, and how a load goes beyond it. It is asked when
+	// a run begins; nil is never calibrated.
+	Certified func() Certificate
 	// Hold is how long the desk waits for another change before it makes one, so that a key that is held down makes one run
 	// and not twenty. Zero is not at all. A first start never waits.
 	Hold time.Duration
+}
+
+// Certificate is what is known of how far this client's own times can be trusted. The zero value is nothing.
+type Certificate struct {
+	// Text is stored with every run.
+	Text json.RawMessage
+	// Beyond says in words how a run with so many requests in flight and so many output tokens a second goes beyond it, "" if it
+	// does not.
+	Beyond func(inFlight int, tokensPerSecond float64) string
 }
 
 // Desk steers the load. Its methods may be called from any goroutine.

@@ -17,7 +17,7 @@ type Warning struct {
 	Needed bool
 	// Server is whom it would go to.
 	Server *load.Server
-	// Does is what it would do, a sentence each.
+	// Does is what it would do, a clause each: "sends 4 requests at a time, …".
 	Does []string
 	// Lacks are what the server can't do, and what is done instead.
 	Lacks []load.Lack

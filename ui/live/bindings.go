@@ -10,6 +10,7 @@ import (
 	"pitwall/sessions"
 	"pitwall/ui/figure"
 	"pitwall/ui/keys"
+	"pitwall/ui/load"
 	"pitwall/ui/overlay"
 	"pitwall/ui/screen"
 )
@@ -89,14 +90,15 @@ func (m *Model) Keys() []keys.Binding {
 }
 
 func helpNotes() []string {
-	return []string{
+	return append([]string{
 		"— is a value that is not there; the reason stands beside it or in the zoomed panel. It is never a zero.",
 		"≤ 25 ms is the bucket of the server's histogram that a percentile falls in: more is not known.",
 		"Signs on the time axis: ● note  ◆ mark  ▲ warning  ✗ critical.",
 		"Runs of load: ▸3 is where run 3 began, the line behind it is what is scored of it, ◂ is where load was stopped. L lists them with their numbers, flags and formulas.",
 		"Everything has a plain letter or sign: arrows, function keys and the mouse are never needed.",
 		"With the mouse on (--mouse or M): click a moment in a chart or drag the cursor along it, click an event, a title to zoom, a key on the last line; the wheel zooms time.",
-	}
+		"Formulas of the load's numbers (the bar, the runs, the panels of the client):",
+	}, load.Formulas()...)
 }
 
 func open(o screen.Overlay) tea.Cmd { return func() tea.Msg { return screen.Open{Overlay: o} } }

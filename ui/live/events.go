@@ -211,7 +211,7 @@ func subjectName(e events.Episode) string {
 		return "mark"
 	}
 	if strings.HasPrefix(e.Kind, runKind) {
-		return strings.Replace(e.Subject, "/", " ", 1)
+		return "load" // its title names the run
 	}
 	return strings.TrimPrefix(e.Subject, "engine/")
 }

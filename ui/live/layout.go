@@ -11,6 +11,8 @@ type Shape struct {
 	Engine bool
 	// GPUs is how many GPUs there are; without any the GPU panel is one line.
 	GPUs int
+	// Bar is whether the load bar stands below, on whose upper border no time axis has room.
+	Bar bool
 }
 
 // Box is the inside of a panel; its title stands on the line above it.
@@ -157,8 +159,15 @@ func (p *Plan) narrow(s Shape) {
 		strip = 1
 	}
 	parts = append(parts, part{"host", 2, 4, 14, 4}, part{"events", 2, 4, 12, 3})
+	// own is a line for the time axis alone, where what stands under the last chart has none for it.
+	own := func() int {
+		if s.Bar && strip == 0 && charted(parts[len(parts)-1].id, s) {
+			return 1
+		}
+		return 0
+	}
 	for {
-		need := head + 1 + strip
+		need := head + 1 + strip + own()
 		worst := 0
 		for i, x := range parts {
 			need += 1 + x.least
@@ -175,7 +184,8 @@ func (p *Plan) narrow(s Shape) {
 	for i, x := range parts {
 		least[i], want[i], share[i] = x.least, x.want, x.share
 	}
-	heights := divide(p.H-head-1-strip-len(parts), least, want, share)
+	axis := own()
+	heights := divide(p.H-head-1-strip-axis-len(parts), least, want, share)
 	y := head
 	lastChart := -1
 	for i, x := range parts {
@@ -204,6 +214,10 @@ func (p *Plan) narrow(s Shape) {
 	}
 	if len(p.Axes) == 0 {
 		p.Axes = append(p.Axes, Rect{X: 1, Y: y, W: p.W - 2})
+	}
+	if axis > 0 {
+		p.Rows = append(p.Rows, Rect{0, y, p.W, 1})
+		y++
 	}
 	p.frame(y)
 }

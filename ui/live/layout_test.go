@@ -7,7 +7,7 @@ import (
 
 func TestLayoutKeepsEverythingInsideAndApart(t *testing.T) {
 	for _, size := range [][2]int{{60, 15}, {61, 16}, {80, 24}, {100, 30}, {120, 34}, {131, 40}, {132, 24}, {160, 45}, {200, 50}, {240, 70}, {300, 80}, {500, 200}, {132, 15}} {
-		for _, shape := range []Shape{{true, 1}, {true, 8}, {true, 0}, {false, 1}, {false, 0}, {true, 16}} {
+		for _, shape := range []Shape{{Engine: true, GPUs: 1, Bar: true}, {Engine: false, Bar: true}, {Engine: true, GPUs: 1}, {Engine: true, GPUs: 8}, {Engine: true, GPUs: 0}, {Engine: false, GPUs: 1}, {Engine: false, GPUs: 0}, {Engine: true, GPUs: 16}} {
 			t.Run(fmt.Sprintf("%dx%d %+v", size[0], size[1], shape), func(t *testing.T) {
 				w, h := size[0], size[1]
 				p := Layout(w, h, shape)
@@ -55,11 +55,11 @@ func TestLayoutDropsTheLeastImportantFirst(t *testing.T) {
 		s        Shape
 		in, gone []string
 	}{
-		{"at 80x24 all six panels are there, the events are a line on the axis", 80, 24, Shape{true, 1}, []string{"queue", "latency", "throughput", "cache", "gpu", "host"}, []string{"events"}},
-		{"at 60x15 queue, latency and GPU are left", 60, 15, Shape{true, 1}, []string{"queue", "latency", "gpu"}, []string{"events", "host", "throughput"}},
-		{"at 160x45 everything is there", 160, 45, Shape{true, 1}, []string{"queue", "latency", "throughput", "cache", "gpu", "host", "events"}, nil},
-		{"without a GPU its panel gives its rows away", 160, 45, Shape{true, 0}, []string{"host"}, []string{"gpu"}},
-		{"without an engine one box says what to do", 160, 45, Shape{false, 1}, []string{"engine", "gpu", "host"}, []string{"queue", "latency", "throughput", "cache"}},
+		{"at 80x24 all six panels are there, the events are a line on the axis", 80, 24, Shape{Engine: true, GPUs: 1}, []string{"queue", "latency", "throughput", "cache", "gpu", "host"}, []string{"events"}},
+		{"at 60x15 queue, latency and GPU are left", 60, 15, Shape{Engine: true, GPUs: 1}, []string{"queue", "latency", "gpu"}, []string{"events", "host", "throughput"}},
+		{"at 160x45 everything is there", 160, 45, Shape{Engine: true, GPUs: 1}, []string{"queue", "latency", "throughput", "cache", "gpu", "host", "events"}, nil},
+		{"without a GPU its panel gives its rows away", 160, 45, Shape{Engine: true, GPUs: 0}, []string{"host"}, []string{"gpu"}},
+		{"without an engine one box says what to do", 160, 45, Shape{Engine: false, GPUs: 1}, []string{"engine", "gpu", "host"}, []string{"queue", "latency", "throughput", "cache"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := has(tc.w, tc.h, tc.s)
@@ -85,7 +85,7 @@ func TestChartsOfAColumnShareOneTimeAxis(t *testing.T) {
 		m := New(Options{})
 		m.w, m.h = w, 45
 		v := view{m: m}
-		p := Layout(w, 45, Shape{true, 1})
+		p := Layout(w, 45, Shape{Engine: true, GPUs: 1})
 		for _, a := range p.Axes {
 			axis := v.geometryAt(a.W).timeline
 			for _, b := range p.Boxes {

@@ -161,7 +161,9 @@ func (m *Model) pageName() string {
 func (m *Model) plan(w, h int) Plan {
 	h -= m.barHeight(w, h)
 	if m.isStandard() {
-		return Layout(w, h, m.shape())
+		s := m.shape()
+		s.Bar = m.barHeight(m.w, m.h) > 0
+		return Layout(w, h, s)
 	}
 	return m.pagePlan(w, h)
 }

@@ -33,17 +33,17 @@ func withPanels(t testing.TB, text, page string, at time.Duration, w, h int) *Mo
 
 func TestPagesAreTurned(t *testing.T) {
 	m := start(t, staged.Busy(clock, 1), 160, 45)
-	mustShow(t, picture(m, 160, 45), "p P page 1/7 main", "¹queue", "⁶host")
+	mustShow(t, picture(m, 160, 45), "p P page 1/8 main", "¹queue", "⁶host")
 	press(t, m, "p")
-	mustShow(t, picture(m, 160, 45), "p P page 2/7 latency", "¹TTFT over time", "⁶ITL and TPOT", "1-6 zoom")
+	mustShow(t, picture(m, 160, 45), "p P page 2/8 latency", "¹TTFT over time", "⁶ITL and TPOT", "1-6 zoom")
 	press(t, m, "1")
 	mustShow(t, picture(m, 160, 45), "engine:ttft_buckets", "where it comes from", "panel ttft-heat · built in")
 	press(t, m, "esc")
 	press(t, m, "P")
 	press(t, m, "P")
-	mustShow(t, picture(m, 160, 45), "p P page 7/7 sources", "sources")
+	mustShow(t, picture(m, 160, 45), "p P page 8/8 sources", "sources")
 	press(t, m, "p")
-	mustShow(t, picture(m, 160, 45), "p P page 1/7 main", "¹queue")
+	mustShow(t, picture(m, 160, 45), "p P page 1/8 main", "¹queue")
 }
 
 func TestABadExpressionStaysInItsOwnPanel(t *testing.T) {
@@ -59,7 +59,7 @@ pages: [{name: mine, panels: [good, half, bad, hostile, none, late]}]
 order: [mine]
 `, "mine", 100*time.Second, 160, 45)
 	pic := picture(m, 160, 45)
-	mustShow(t, pic, "p P page 1/8 mine", "─ running", "─ fine", "✗ wrong: character 5: unclosed left parenthesis", "✗ engine:running[5m]: a range cannot be taken", "— nobody_has_this is not recorded here")
+	mustShow(t, pic, "p P page 1/9 mine", "─ running", "─ fine", "✗ wrong: character 5: unclosed left parenthesis", "✗ engine:running[5m]: a range cannot be taken", "— nobody_has_this is not recorded here")
 	if i := strings.Index(pic, "²half"); i < 0 || strings.Contains(pic, "\x1b") || strings.Contains(pic, "\u202e") {
 		t.Error("something from outside reached the terminal")
 	}

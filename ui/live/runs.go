@@ -58,8 +58,11 @@ func (v view) addRuns(marks []mark, t plot.Timeline) []mark {
 		}
 		e := runEpisode(r)
 		if c, ok := place(r.Began); ok {
-			marks = without(marks, c)
-			marks = append(marks, mark{column: c, to: c, glyph: runBegan, ink: theme.Brand, line: true, label: itoa(int(r.ID)), e: e})
+			id := itoa(int(r.ID))
+			for i := range 1 + len(id) {
+				marks = without(marks, c+i)
+			}
+			marks = append(marks, mark{column: c, to: c, glyph: runBegan, ink: theme.Brand, line: true, label: id, e: e})
 		}
 		marks = v.addScored(marks, t, r, e)
 		if r.Cut.IsZero() || r.Cut.After(v.edge) || i+1 < len(runs) && runs[i+1].Began.Sub(r.Cut) < handover {

@@ -6,6 +6,7 @@ import (
 
 	"pitwall/ui/figure"
 	"pitwall/ui/grid"
+	"pitwall/ui/load"
 	"pitwall/ui/plot"
 	"pitwall/ui/theme"
 )
@@ -81,6 +82,13 @@ func (v view) zoomText(spec panel, rows []row, w int) []func(grid.Pane) {
 		text(theme.Title, 0, 0, "formulas")
 		for _, ph := range phases {
 			text(theme.Dim, 0, 9, grid.Pad(ph.name, 9)+ph.long+": "+ph.formula)
+		}
+		if v.client() {
+			blank()
+			text(theme.Title, 0, 0, "our client's, by its own clock")
+			for _, f := range load.FormulasOf("ttft", "tpot", "itl", "e2e") {
+				text(theme.Dim, 0, 2, f)
+			}
 		}
 		blank()
 	}

@@ -40,7 +40,7 @@ type Options struct {
 
 // NewBar makes a bar. Without presets of one's own it begins with the first built-in one.
 func NewBar(o Options) *Bar {
-	b := &Bar{desk: o.Desk, presets: append(append([]shape.Preset{}, o.Presets...), shape.Presets()...), replay: o.Desk == nil}
+	b := &Bar{desk: o.Desk, presets: Presets(o.Presets), replay: o.Desk == nil}
 	b.draft = shape.Point{Arrival: shape.Arrival{Kind: shape.Closed, Clients: 1}, Prompt: shape.Prompt{Length: shape.Tokens(512)}, Output: shape.Output{Length: shape.Tokens(128)}}
 	if len(b.presets) > 0 {
 		b.draft = b.presets[0].Point
@@ -159,6 +159,9 @@ func (b *Bar) target() string {
 
 // change makes p what the load is to be: at once while it is on, else with the next start.
 func (b *Bar) change(p shape.Point) tea.Cmd {
+	if p.Label == b.draft.Label {
+		p.Label = "" // it named what the load was
+	}
 	b.draft, b.touched, b.open = p, true, true
 	if !b.sending() {
 		return nil

@@ -60,25 +60,24 @@ var columns = []column{
 	{"began", 8, 5, false, func(r sessions.Run, _ int, _ bool) text {
 		return one(theme.Dim, r.Began.Local().Format("15:04:05"))
 	}},
-	{"load", 24, 0, false, func(r sessions.Run, w int, _ bool) text { return one(theme.Plain, grid.Cut(nameOf(r), w)) }},
+	{"load", 18, 0, false, func(r sessions.Run, w int, _ bool) text { return one(theme.Plain, grid.Cut(nameOf(r), w)) }},
 	{"for", 6, 6, true, func(r sessions.Run, _ int, _ bool) text {
 		if d := lasted(r); d > 0 {
 			return one(theme.Dim, figure.Span(d))
 		}
 		return one(theme.Faint, figure.Absent)
 	}},
-	{"ok", 7, 0, true, scored(func(s *score.Score, _ bool) text { return one(theme.Plain, figure.Whole(float64(s.OK))) })},
-	{"failed", 7, 0, true, scored(func(s *score.Score, _ bool) text {
-		ink := theme.Dim
+	{"ok ✗failed", 10, 0, true, scored(func(s *score.Score, _ bool) text {
+		t := one(theme.Plain, figure.Whole(float64(s.OK)))
 		if s.Failed > 0 {
-			ink = theme.Bad
+			t = append(t, span{theme.Bad, " ✗" + figure.Whole(float64(s.Failed))})
 		}
-		return one(ink, figure.Whole(float64(s.Failed)))
+		return t
 	})},
 	{"requests/s", 12, 4, true, rate(func(s *score.Score) score.Rate { return s.Requests }, "1/s")},
-	{"output tok/s", 14, 1, true, rate(func(s *score.Score) score.Rate { return s.Output }, "tokens/s")},
+	{"output tok/s", 12, 2, true, rate(func(s *score.Score) score.Rate { return s.Output }, "tokens/s")},
 	{"TTFT p50", 14, 3, true, percentile(func(s *score.Score) score.Quantile { return s.TTFT.P50 }, "s")},
-	{"TTFT p95", 15, 2, true, percentile(func(s *score.Score) score.Quantile { return s.TTFT.P95 }, "s")},
+	{"TTFT p95", 14, 1, true, percentile(func(s *score.Score) score.Quantile { return s.TTFT.P95 }, "s")},
 	{"TTFT p99", 15, 7, true, percentile(func(s *score.Score) score.Quantile { return s.TTFT.P99 }, "s")},
 	{"TPOT p50", 14, 3, true, percentile(func(s *score.Score) score.Quantile { return s.TPOT.P50 }, "s/token")},
 	{"TPOT p99", 15, 9, true, percentile(func(s *score.Score) score.Quantile { return s.TPOT.P99 }, "s/token")},
@@ -94,7 +93,7 @@ var columns = []column{
 		}
 		return one(ink, value(s.Goodput.Share.Value, "share"))
 	})},
-	{"flags", 18, 0, false, func(r sessions.Run, w int, _ bool) text { return flagsCell(r, w) }},
+	{"flags", 9, 0, false, func(r sessions.Run, w int, _ bool) text { return flagsCell(r, w) }},
 }
 
 // flagsCell says how a run stands: its state while it goes on, its flags when it is over.
@@ -166,10 +165,18 @@ func layout(w int) []column {
 		out = append(out[:worst:worst], out[worst+1:]...)
 	}
 	spare := w - width()
+	for range 3 { // the percentiles' intervals first
+		for i := range out {
+			if spare > 0 && strings.HasPrefix(out[i].name, "T") || spare > 0 && strings.HasPrefix(out[i].name, "E2E") {
+				out[i].w++
+				spare--
+			}
+		}
+	}
 	for i := range out {
 		switch out[i].name {
 		case "load":
-			give := min(max(spare/2, min(spare, 0)), 26)
+			give := min(max(spare/2, min(spare, 0)), 30)
 			out[i].w = max(out[i].w+give, 12)
 			spare -= give
 		case "flags":

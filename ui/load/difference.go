@@ -42,7 +42,7 @@ func difference(a, b sessions.Run, w int, ascii bool) []text {
 	nameW, cellW, changeW := 23, 17, 26
 	wide := w >= nameW+2*cellW+changeW+24
 	if !wide {
-		nameW, cellW, changeW = 19, 14, 0
+		nameW, cellW, changeW = 24, 11, 0
 	}
 	head := text{left(theme.Dim, "", nameW), right(theme.Dim, "A", cellW), right(theme.Dim, "B", cellW)}
 	if wide {

@@ -272,8 +272,8 @@ func (b *Bar) drawNumbers(p grid.Pane, f screen.Frame) {
 	text{{theme.Dim, "requests "}, {theme.Strong, value(l.RequestRate, "1/s")}}.draw(p, x, 0)
 	text{{theme.Dim, "output "}, {theme.Strong, value(l.OutputRate, "tokens/s")}}.draw(p, x, 1)
 	x = 1 + 4*w
-	b.goodput().draw(p.Sub(0, 0, p.W(), 1), x, 0)
-	cut(text{{theme.Dim, "client, newest " + itoa(l.Requests) + " requests"}}, p.W()-x-1).draw(p, x, 1)
+	cut(b.goodput(), p.W()-x-1).draw(p, x, 0)
+	cut(text{{theme.Dim, sloText(b.status.Point.SLO)}}, p.W()-x-1).draw(p, x, 1)
 }
 
 // measured tells whether there are numbers of a run.
@@ -353,7 +353,7 @@ func (b *Bar) goodput() text {
 	if !g.Met {
 		ink = theme.Warn
 	}
-	return text{{theme.Dim, "good "}, {ink, value(g.Share.Value, "share")}, {theme.Dim, " of " + sloText(b.status.Point.SLO)}}
+	return text{{theme.Dim, "good "}, {ink, value(g.Share.Value, "share")}}
 }
 
 // quiet is what the bar says when nothing is wrong: how late this client is, and what it costs.
@@ -367,7 +367,7 @@ func (b *Bar) quiet(f screen.Frame) text {
 		return append(t, span{theme.Dim, "pitwall calibrate measures this client on this host"})
 	}
 	t := text{{theme.Good, "client ok"}, {theme.Dim, " · send lag p50 "}, {theme.Plain, value(s.LagP50.Seconds(), "s")}, {theme.Dim, " p99 "}, {theme.Plain, value(s.LagP99.Seconds(), "s")},
-		{theme.Dim, " · CPU "}, {theme.Plain, fmt.Sprintf("%.0f %%", 100*s.CPU)}, {theme.Dim, " of a core · no request failed"}}
+		{theme.Dim, " · CPU "}, {theme.Plain, fmt.Sprintf("%.0f %%", 100*s.CPU)}, {theme.Dim, " of a core · numbers of the newest " + itoa(s.Live.Requests) + " requests"}}
 	if s.Rate > 0 {
 		t = append(t, span{theme.Dim, " · asked for "}, span{theme.Plain, value(s.Rate, "1/s")})
 	}

@@ -217,6 +217,10 @@ func (p *page) latencies(s *score.Score) {
 			}
 		}
 	}
+	if s.E2E.Count == 0 && s.E2E.Failed == 0 {
+		p.say(theme.Warn, "▲ no request began and ended in the time that is scored: the run was shorter than an answer")
+		return
+	}
 	head := text{left(theme.Dim, "", nameW)}
 	for _, c := range cols {
 		head = append(head, right(theme.Dim, c.name, cellW+1))
@@ -258,6 +262,10 @@ func (p *page) rates(s *score.Score) {
 	g := s.Goodput
 	if !g.Asked {
 		p.line(text{left(theme.Plain, "goodput", 19), {theme.Faint, "  no SLO was asked for"}})
+		return
+	}
+	if g.Tried == 0 {
+		p.line(text{left(theme.Plain, "goodput", 19), {theme.Faint, "  no request to judge"}})
 		return
 	}
 	word, ink := "met", theme.Good

@@ -1,10 +1,24 @@
 package load
 
 import (
+	"slices"
+
 	tea "charm.land/bubbletea/v2"
 
+	"pitwall/probes/load/shape"
 	"pitwall/ui/overlay"
 )
+
+// Presets are one's own and then the built-in ones; one's own of the same name stands for a built-in one.
+func Presets(own []shape.Preset) []shape.Preset {
+	out := slices.Clone(own)
+	for _, p := range shape.Presets() {
+		if !slices.ContainsFunc(own, func(o shape.Preset) bool { return o.Name == p.Name }) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
 
 // newPresets is the list of presets; the choice is what the load is to be.
 func (b *Bar) newPresets() *overlay.List {

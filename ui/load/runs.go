@@ -31,6 +31,7 @@ const (
 	asTable runsView = iota
 	inFull
 	asDifference
+	asFormulas
 )
 
 // RunsOptions make a box of runs.
@@ -75,7 +76,12 @@ func (r *Runs) run(id uint32) (sessions.Run, bool) {
 }
 
 // Size implements screen.Overlay.
-func (r *Runs) Size(w, h int) (int, int) { return w - 2, h - 2 }
+func (r *Runs) Size(w, h int) (int, int) {
+	if r.view == asTable {
+		return w - 2, min(h-2, max(len(r.o.Runs())+14, 20))
+	}
+	return w - 2, h - 2
+}
 
 // Draw implements screen.Overlay.
 func (r *Runs) Draw(p grid.Pane, f screen.Frame) {
@@ -86,6 +92,10 @@ func (r *Runs) Draw(p grid.Pane, f screen.Frame) {
 		return
 	}
 	switch r.view {
+	case asFormulas:
+		p2 := &page{w: p.W() - 4}
+		p2.formulas()
+		drawTexts(overlay.Box(p, "formulas").Sub(1, 0, p.W()-4, p.H()-2), p2.lines, r.scroll)
 	case inFull:
 		x := list[r.index(list)]
 		in := overlay.Box(p, "run "+itoa(int(x.ID)))
@@ -190,6 +200,8 @@ func (r *Runs) Key(msg tea.Msg) (tea.Cmd, bool) {
 		r.view, r.scroll = asTable, 0
 	case "L":
 		return nil, true
+	case "?":
+		r.view, r.scroll = asFormulas, 0
 	case "j", "down", "ctrl+n":
 		by(1)
 	case "k", "up", "ctrl+p":
@@ -264,14 +276,14 @@ func (r *Runs) Hint() [][2]string {
 	switch r.view {
 	case inFull:
 		return [][2]string{{"j k", "scroll"}, {"n N", "next, before"}, {"g", "go to its time"}, {"esc", "back"}}
-	case asDifference:
+	case asDifference, asFormulas:
 		return [][2]string{{"j k", "scroll"}, {"esc", "back"}}
 	}
 	space := "compare: the first"
 	if len(r.picked) == 1 {
 		space = "compare: the second"
 	}
-	return [][2]string{{"j k", "choose"}, {"enter", "in full"}, {"space", space}, {"g", "go to its time"}, {"esc", "back"}}
+	return [][2]string{{"j k", "choose"}, {"enter", "in full"}, {"space", space}, {"g", "go to its time"}, {"?", "formulas"}, {"esc", "back"}}
 }
 
 // brief is the chosen run under the table: what it was, its flags, and what became of its requests.

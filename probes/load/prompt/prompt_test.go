@@ -26,6 +26,7 @@ type fake struct {
 	joins     bool // makes one token of many pairs of words
 	bytes     bool // knows no words
 	few       bool // knows few words
+	stutters  bool // has a word that holds another
 	noChat    bool
 	down      bool
 	turnsOdd  bool // drops what an assistant said earlier, as reasoning models' templates do with thoughts
@@ -56,6 +57,12 @@ func (f *fake) encode(text string) (out []int32) {
 		end := 1
 		for end < len(text) && text[end] >= 'a' && text[end] <= 'z' {
 			end++
+		}
+		if f.stutters && text[:end] == " world" {
+			the, _ := f.id("the")
+			out = append(out, the, 'w')
+			text = text[end:]
+			continue
 		}
 		if id, ok := f.id(text[1:end]); ok && text[0] == ' ' && end > 1 {
 			the, _ := f.id("the")
@@ -196,6 +203,7 @@ func TestLearning(t *testing.T) {
 		{"one with a system message of its own too", fake{system: true}, true, ""},
 		{"one that takes no system message too", fake{noSystem: true}, true, ""},
 		{"one that joins words can't be", fake{joins: true}, false, "joins words"},
+		{"one where a word holds another costs some words", fake{stutters: true}, true, ""},
 		{"one of bytes can't be", fake{bytes: true}, false, "no common English word as one token"},
 		{"one with few words can't be", fake{few: true}, false, "common English words as one token each"},
 		{"without a chat template there are completions", fake{noChat: true}, true, "no chat template"},
@@ -210,7 +218,7 @@ func TestLearning(t *testing.T) {
 			if !strings.Contains(lacks, tt.lack) || (tt.lack == "") != (lacks == "") {
 				t.Errorf("lacks %q, want %q", lacks, tt.lack)
 			}
-			if tt.f.questions > 14 {
+			if tt.f.questions > 14 && !tt.f.stutters || tt.f.questions > 30 {
 				t.Errorf("it took %d questions", tt.f.questions)
 			}
 		})

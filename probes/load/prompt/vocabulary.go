@@ -3,7 +3,6 @@ package prompt
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,9 +41,6 @@ const lead = "Please"
 
 // fewest is how many words it takes to make prompts that are told apart by their first few.
 const fewest = 64
-
-// ErrNotLearned is wrapped by Learn's errors when the server answered, but not as a tokenizer would.
-var ErrNotLearned = errors.New("the tokenizer's answers make no sense")
 
 // Learn finds words that are one token each, and how many tokens the chat template adds, by asking t about ten times. limit is
 // the server's max_model_len, 0 if not known: texts are kept below it. It checks what it found on random texts, and what does
@@ -112,20 +108,9 @@ func (l *learner) words(ctx context.Context) error {
 	}
 	l.v.words, l.v.ids, l.v.byID = nil, nil, map[int32]int32{}
 	for batch := range slices.Chunk(all, max(1, min(450, l.limit/4))) {
-		var text strings.Builder
-		var asked []string
-		text.WriteString(comma)
-		for _, w := range batch {
-			if " "+w != comma {
-				asked = append(asked, w)
-				text.WriteString(" " + w + comma)
-			}
+		if err := l.batch(ctx, comma, mark, batch); err != nil {
+			return err
 		}
-		ids, err := l.t.Tokens(ctx, text.String())
-		if err != nil {
-			return fmt.Errorf("asking the server's tokenizer: %w", err)
-		}
-		l.take(asked, ids, mark)
 	}
 	if len(l.v.ids) < fewest {
 		l.v.lacks = append(l.v.lacks, fmt.Sprintf("the model's tokenizer has only %d common English words as one token each", len(l.v.ids)))
@@ -145,8 +130,35 @@ func (l *learner) words(ctx context.Context) error {
 	return nil
 }
 
-// take keeps the words whose stretch between two marks is one token that no other word has.
-func (l *learner) take(asked []string, ids []int32, mark int32) {
+// batch asks about some words. Where one of them holds the mark, or was joined with it, the stretches don't tell whose they are: then
+// about each half, down to a few words, which are given up.
+func (l *learner) batch(ctx context.Context, comma string, mark int32, batch []string) error {
+	var text strings.Builder
+	var asked []string
+	text.WriteString(comma)
+	for _, w := range batch {
+		if " "+w != comma {
+			asked = append(asked, w)
+			text.WriteString(" " + w + comma)
+		}
+	}
+	ids, err := l.t.Tokens(ctx, text.String())
+	if err != nil {
+		return fmt.Errorf("asking the server's tokenizer: %w", err)
+	}
+	if l.take(asked, ids, mark) || len(batch) < 50 {
+		return nil
+	}
+	half := len(batch) / 2
+	if err := l.batch(ctx, comma, mark, batch[:half]); err != nil {
+		return err
+	}
+	return l.batch(ctx, comma, mark, batch[half:])
+}
+
+// take keeps the words whose stretch between two marks is one token that no other word has; false: there are more or fewer stretches
+// than words.
+func (l *learner) take(asked []string, ids []int32, mark int32) bool {
 	var stretches [][]int32
 	from := -1
 	for i, id := range ids {
@@ -159,7 +171,7 @@ func (l *learner) take(asked []string, ids []int32, mark int32) {
 		from = i + 1
 	}
 	if len(stretches) != len(asked) || len(ids) == 0 || ids[0] != mark || from != len(ids) {
-		return // the mark was joined with something somewhere: nothing can be told apart
+		return false
 	}
 	for i, s := range stretches {
 		if len(s) != 1 || s[0] < 0 {
@@ -171,6 +183,7 @@ func (l *learner) take(asked []string, ids []int32, mark int32) {
 		l.v.byID[s[0]] = int32(len(l.v.ids))
 		l.v.words, l.v.ids = append(l.v.words, asked[i]), append(l.v.ids, s[0])
 	}
+	return true
 }
 
 // sample is a text of n random words, and its ids; another one each time.

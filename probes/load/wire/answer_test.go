@@ -57,8 +57,6 @@ func take(in []byte, asked bool, cut func(left int) int) taken {
 
 func whole(left int) int { return left }
 
-func lines(s ...string) string { return strings.Join(s, "\r\n") }
-
 func chunk(data string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(data), data) }
 
 const sse = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"

@@ -23,7 +23,7 @@ import (
 )
 
 // scripted is a server that does with each of its connections, numbered from 0, what a test says.
-func scripted(t *testing.T, serve func(n int, c *net.TCPConn, r *bufio.Reader)) *Endpoint {
+func scripted(t testing.TB, serve func(n int, c *net.TCPConn, r *bufio.Reader)) *Endpoint {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -43,6 +43,36 @@ func scripted(t *testing.T, serve func(n int, c *net.TCPConn, r *bufio.Reader)) 
 		}
 	}()
 	return &Endpoint{Address: l.Addr().String(), Clock: request.NewClock()}
+}
+
+// awaitStamps makes the kernel stamp for as long as the test runs, and exchanges something until it does.
+func awaitStamps(t testing.TB) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return
+	}
+	stamps, err := KeepStamps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stamps.Close() })
+	conn := NewConn(scripted(t, func(_ int, c *net.TCPConn, r *bufio.Reader) {
+		for takeRequest(r) {
+			io.WriteString(c, streamed+first+last)
+		}
+	}))
+	defer conn.Close()
+	r := ask(t, "{}")
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+		x, err := conn.Do(t.Context(), r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.Stamped {
+			return
+		}
+	}
+	t.Fatal("the kernel stamps nothing")
 }
 
 // takeRequest reads one request; false at the end of the connection.
@@ -284,11 +314,7 @@ func TestTheStampIsOfTheArrivalAndNotOfTheReading(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("no stamps on", runtime.GOOS)
 	}
-	stamps, err := KeepStamps()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stamps.Close()
+	awaitStamps(t)
 	read, wrote, goOn := make(chan struct{}), make(chan request.Time, 1), make(chan struct{})
 	var to *Endpoint
 	to = scripted(t, func(_ int, c *net.TCPConn, r *bufio.Reader) {
@@ -328,6 +354,46 @@ func TestTheStampIsOfTheArrivalAndNotOfTheReading(t *testing.T) {
 	}
 }
 
+func TestALateReaderSeesTheEndOfItsConnection(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		linger int
+		rest   string
+		want   request.Class
+	}{
+		{"closed behind the last piece", -1, first, request.Cut},
+		{"closed behind a complete answer", -1, first + last, request.OK},
+		{"reset behind the last piece", 0, first, request.Cut},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			read, gone := make(chan struct{}), make(chan struct{})
+			to := scripted(t, func(_ int, conn *net.TCPConn, r *bufio.Reader) {
+				takeRequest(r)
+				io.WriteString(conn, streamed+first)
+				<-read
+				io.WriteString(conn, c.rest)
+				conn.SetLinger(c.linger)
+				conn.Close()
+				close(gone)
+			})
+			n := 0
+			began := time.Now()
+			x, err := NewConn(to).Do(t.Context(), ask(t, "{}"), func(Piece) {
+				if n++; n == 1 {
+					close(read)
+					<-gone
+				}
+			})
+			if class(err) != c.want || x.Events < 1 {
+				t.Error(class(err), err, x.Events)
+			}
+			if took := time.Since(began); took > 2*look {
+				t.Errorf("noticed after %v", took)
+			}
+		})
+	}
+}
+
 func TestWithoutStampsAnArrivalIsTheReading(t *testing.T) {
 	to := scripted(t, func(_ int, c *net.TCPConn, r *bufio.Reader) { takeRequest(r); io.WriteString(c, streamed+first+last) })
 	to.ReadTimes = true
@@ -361,6 +427,7 @@ func TestTimesAreInTheirOrder(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
+	awaitStamps(t)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -487,9 +554,12 @@ func TestARequestAllocatesNothingForAPiece(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		return after.Mallocs - from.Mallocs
 	}
-	run() // makes the connection and its buffer
-	if n := run(); n > pieces/10 {
-		t.Errorf("%d allocations for %d pieces, the server's included", n, pieces)
+	least := run() // makes the connection and its buffer
+	for range 5 {
+		least = min(least, run()) // the runtime and tests that have ended allocate too
+	}
+	if least > pieces/10 {
+		t.Errorf("%d allocations for %d pieces, the server's included", least, pieces)
 	}
 }
 

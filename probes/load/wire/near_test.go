@@ -25,7 +25,7 @@ import (
 // work one after the other, in a changing order.
 //
 //	PITWALL_NEAR=1 go test -run Near ./probes/load/wire      the bounds, shortened
-//	go test -run xxx -bench Near -benchtime 1x ./probes/load/wire      the whole table
+//	PITWALL_NEAR=1 go test -run xxx -bench Near -benchtime 1x ./probes/load/wire      the whole table
 
 // circumstances are what the clients have to do, and what else goes on.
 type circumstances struct {
@@ -146,6 +146,10 @@ var cases = func() (all []circumstances) {
 	return append(all, circumstances{name: "burst, saturated", streams: 1000, gap: 20 * ms, onlyTable: true})
 }()
 
+// requests is how many each stream makes: a thousand in all for the sake of the 99th percentile, and two at least so that kept
+// connections are among them.
+func (c circumstances) requests() int { return max(2, 1024/c.streams) }
+
 func (c circumstances) String() string { return fmt.Sprintf("%d streams, %s", c.streams, c.name) }
 
 func (s side) String() string {
@@ -153,7 +157,11 @@ func (s side) String() string {
 		s.ttft[0], s.ttft[1], s.gap[0], s.gap[1], 100*s.merged, s.cpu, s.rss, s.start, s.lateP99, s.tokens, s.unstamped)
 }
 
+// BenchmarkNearness prints the whole table, once each; it takes some minutes.
 func BenchmarkNearness(b *testing.B) {
+	if os.Getenv("PITWALL_NEAR") == "" {
+		b.Skip("takes minutes and wants the machine for itself: set PITWALL_NEAR=1")
+	}
 	for range b.N {
 		var out bytes.Buffer
 		w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -175,20 +183,8 @@ func compare(t testing.TB, c circumstances, tokens int) (ours, theirs side) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	stamps, err := KeepStamps()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stamps.Close()
-	for range c.hogs {
-		hog := role(ctx, "hog")
-		if err := hog.Start(); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { hog.Process.Kill(); hog.Wait() }()
-	}
-	// Each stream has two requests, so that a kept connection is in it too.
-	each := max(8, tokens/c.streams/2)
+	awaitStamps(t)
+	each := max(8, tokens/c.streams/c.requests())
 	if time.Now().UnixNano()&1024 == 0 {
 		return measure(ctx, t, c, "wire", each), measure(ctx, t, c, "reader", each)
 	}
@@ -204,8 +200,15 @@ func measure(ctx context.Context, t testing.TB, c circumstances, who string, tok
 		t.Fatal(err)
 	}
 	defer server.Close()
+	for range c.hogs {
+		hog := role(ctx, "hog")
+		if err := hog.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { hog.Process.Kill(); hog.Wait() }()
+	}
 	var out bytes.Buffer
-	cmd := role(ctx, who, "PITWALL_NEAR_URL="+server.URL, fmt.Sprintf("PITWALL_NEAR_WORK=%d %d %d", c.streams, tokens, c.spread.Nanoseconds()))
+	cmd := role(ctx, who, "PITWALL_NEAR_URL="+server.URL, fmt.Sprintf("PITWALL_NEAR_WORK=%d %d %d %d", c.streams, c.requests(), tokens, c.spread.Nanoseconds()))
 	cmd.Stdout = &out
 	began := request.NewClock().Now()
 	if err := cmd.Run(); err != nil {
@@ -232,8 +235,9 @@ func measure(ctx context.Context, t testing.TB, c circumstances, who string, tok
 		if a == nil || len(a.Chunks) != len(r.At) || len(r.At) != tokens {
 			t.Fatalf("request %s: %d pieces of %d, the server's answer: %+v", r.ID, len(r.At), tokens, a)
 		}
-		want, _ := a.TTFT()
-		ttft = append(ttft, (r.At[0].Sub(r.Sent) - want).Abs())
+		if want, ok := a.TTFT(); ok && a.Stamped { // else the server does not know when it was asked
+			ttft = append(ttft, (r.At[0].Sub(r.Sent) - want).Abs())
+		}
 		for i := 1; i < len(r.At); i++ {
 			gap = append(gap, (r.At[i].Sub(r.At[i-1]) - a.Chunks[i].At.Sub(a.Chunks[i-1].At)).Abs())
 		}
@@ -243,8 +247,8 @@ func measure(ctx context.Context, t testing.TB, c circumstances, who string, tok
 		}
 		s.tokens += len(r.At)
 	}
-	if len(got.Requests) != 2*c.streams {
-		t.Fatalf("%d requests of %d", len(got.Requests), 2*c.streams)
+	if all := c.streams * c.requests(); len(got.Requests) != all || len(ttft) < all/2 {
+		t.Fatalf("%d requests of %d, of which the server knows the arrival of %d", len(got.Requests), all, len(ttft))
 	}
 	s.ttft = [2]time.Duration{quantile(ttft, 0.5), quantile(ttft, 0.99)}
 	s.gap = [2]time.Duration{quantile(gap, 0.5), quantile(gap, 0.99)}
@@ -271,10 +275,11 @@ func spreadStart(i, n int, spread time.Duration) time.Duration {
 }
 
 // work is what a client is to do, from its environment.
-func work() (url string, streams, tokens int, spread time.Duration) {
+func work() (url string, streams, requests, tokens int, spread time.Duration) {
 	f := strings.Fields(os.Getenv("PITWALL_NEAR_WORK"))
 	streams, _ = strconv.Atoi(f[0])
-	tokens, _ = strconv.Atoi(f[1])
-	ns, _ := strconv.ParseInt(f[2], 10, 64)
-	return os.Getenv("PITWALL_NEAR_URL"), streams, tokens, time.Duration(ns)
+	requests, _ = strconv.Atoi(f[1])
+	tokens, _ = strconv.Atoi(f[2])
+	ns, _ := strconv.ParseInt(f[3], 10, 64)
+	return os.Getenv("PITWALL_NEAR_URL"), streams, requests, tokens, time.Duration(ns)
 }

@@ -45,12 +45,12 @@ type streamer func(clock request.Clock, to *url.URL, requests []timed, tokens in
 // client is a client's process.
 func client(do streamer) {
 	clock := request.NewClock()
-	target, n, tokens, spread := work()
+	target, n, k, tokens, spread := work()
 	to, err := url.Parse(target)
 	if err != nil {
 		fatal(err)
 	}
-	all := make([]timed, 2*n)
+	all := make([]timed, k*n)
 	for i := range all {
 		all[i] = timed{ID: strconv.Itoa(i), At: make([]request.Time, 0, tokens)}
 	}
@@ -61,7 +61,7 @@ func client(do streamer) {
 		wg.Go(func() {
 			time.Sleep(time.Until(begin.Add(spreadStart(i, n, spread))))
 			var err error
-			if lates[i], err = do(clock, to, all[2*i:2*i+2], tokens); err != nil {
+			if lates[i], err = do(clock, to, all[k*i:k*i+k], tokens); err != nil {
 				fatal(err)
 			}
 		})
@@ -106,7 +106,7 @@ func streamOfWire(clock request.Clock, to *url.URL, requests []timed, n int) (la
 	conn := NewConn(&Endpoint{Address: to.Host, Clock: clock})
 	defer conn.Close()
 	body := bodyOf(n)
-	late = make([]time.Duration, 0, 2*n)
+	late = make([]time.Duration, 0, len(requests)*n)
 	for i := range requests {
 		r := &requests[i]
 		head, err := Head("POST", "/v1/completions", to.Host, http.Header{"X-Request-Id": {r.ID}, "Content-Type": {"application/json"}}, len(body))

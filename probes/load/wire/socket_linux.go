@@ -56,7 +56,7 @@ func stamped(to *Endpoint, conn net.Conn) *socket {
 }
 
 // KeepStamps makes the kernel stamp what it receives, until the closer is closed. It does so anyway while any socket asks for it,
-// but begins some milliseconds after the first one has: whoever wants the first arrivals stamped too calls this early, and keeps
+// but begins some tens of milliseconds after the first one has: whoever wants the first arrivals stamped too calls this early, and keeps
 // it for as long as there may be a moment without connections.
 func KeepStamps() (io.Closer, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)

@@ -8,9 +8,10 @@
 // Times. Sent is taken just before the first byte is handed to the kernel, on a connection that stands already. On Linux each
 // read asks the kernel when the bytes came (SO_TIMESTAMPNS), so that a goroutine that gets its turn late, on a host whose cores
 // all work, reports the arrival all the same and its own lateness beside it. The stamp is of the last segment that the read
-// consumed: when several pieces lie ready they have one stamp, right for the last of them and too late for those before it,
-// which are marked as merged. With TLS the stamps are those of the segments that carried the records. On other systems, and
-// where the kernel gives no stamp, a piece came when its read returned; Exchange.Stamped says which it is.
+// consumed, and what waits in a socket the kernel has joined to one segment with the last one's stamp: when several pieces lie
+// ready they have one stamp, right for the last of them and too late for those before it, which are marked as merged. With TLS
+// the stamps are those of the segments that carried the records. On other systems, and where the kernel gives no stamp, a piece
+// came when its read returned; Exchange.Stamped says which it is.
 //
 // What it will not do: make requests' bodies, decode JSON, follow redirects, speak HTTP/2, ask a proxy, decompress, store, or
 // retry anything but a kept connection that the server had closed meanwhile. The number of tokens in a piece is counted by
