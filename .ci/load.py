@@ -9,15 +9,20 @@
   load.py whole REQUESTS RUNS RUN                nothing of a run is lost: what was sent is what has ended
   load.py bench RESULT OLD NEW                   a result of `vllm bench serve`, as one line of JSON
   load.py ours RUNS REQUESTS OLD NEW             one of `pitwall load`, the same
+  load.py wide LINES                             whether the runs so far are too noisy to tell anything
+  load.py role URL MODEL N                       how long before the first token a chat's role chunk comes
   load.py table LINES...                         the comparison as Markdown, and whether they agree
 
 RUNS, REQUESTS, EVENTS: the output of `pitwall runs --json` and so on. OLD, NEW: /metrics pages. LINES: files of bench's and
 ours's lines.
 """
+import http.client
 import json
 import math
 import statistics
 import sys
+import time
+import urllib.parse
 
 import agrees
 
@@ -153,8 +158,8 @@ def ours(path, requests, old, new):
         "tool": "pitwall load", "requests": len(ok), "failed": len(q) - len(ok), "output_tokens": tokens, "prompt_tokens": sum(r["prompt_tokens"] for r in ok),
         "throughput": tokens / took, "tpot_ms": mean("tpot_ms"), "ttft_ms": mean("ttft_ms"), "server": server_side(old, new),
         "late_ms": mean("late_mean_ms"), "connect_ms": statistics.fmean(float(r.get("connect_ms") or 0) for r in ok),
-        # From the answer's first byte, which a chat's role chunk is in, to its first token.
-        "role_ms": 1e3 * statistics.fmean(float(r["t_first_s"]) - float(r["t_first_byte_s"]) for r in ok),
+        # The head comes as soon as vLLM has read the request; a client that takes the first byte for the first token is off by this.
+        "head_ms": 1e3 * statistics.fmean(float(r["t_first_s"]) - float(r["t_first_byte_s"]) for r in ok),
     }))
     return True
 
@@ -213,13 +218,52 @@ def table(*paths):
     mean = lambda x, f: statistics.fmean(f(r) for r in x)
     extra = [mean(x, lambda r: r["ttft_ms"] - r["server"]["ttft_ms"]) for x in (a, b)]
     print("TTFT beyond the server's own: pitwall %+.1f ms, vllm bench %+.1f ms (vLLM counts from when it has read the request)." % tuple(extra))
-    print("Of pitwall's, measured: its own lateness in reading %.2f ms (not in the number: arrivals are the kernel's stamps), connecting %.2f ms (not in it either)," % (
+    print("Measured of pitwall: its own lateness in reading %.2f ms and connecting %.2f ms, neither of which is in its TTFT (arrivals are the kernel's stamps, t_send" % (
         mean(a, lambda r: r["late_ms"]), mean(a, lambda r: r["connect_ms"])))
-    print("from the first byte (a chat's role chunk) to the first token %.2f ms, which a client that takes the first chunk for the first token leaves out." % mean(a, lambda r: r["role_ms"]))
+    print("is after connecting); in vllm bench's TTFT both are. The answer's first byte, its head, came %.1f ms before its first token." % mean(a, lambda r: r["head_ms"]))
     return good
 
 
-COMMANDS = {f.__name__: f for f in (runs, marked, reconciles, classes, whole, bench, ours, table)}
+def role(url, model, n):
+    """How long before a chat's first token its role chunk comes, by a client of its own: what taking the one for the other hides."""
+    host = urllib.parse.urlsplit(url).netloc
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Count."}], "max_tokens": 4, "temperature": 0, "stream": True, "ignore_eos": True})
+    before = []
+    for _ in range(int(n)):
+        c = http.client.HTTPConnection(host, timeout=120)
+        sent = time.perf_counter()
+        c.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
+        r = c.getresponse()
+        assert r.status == 200, r.status
+        came = None
+        for line in r:
+            if not line.startswith(b"data: {"):
+                continue
+            now = time.perf_counter()
+            choices = json.loads(line[6:])["choices"]
+            if choices and choices[0]["delta"].get("role") and not choices[0]["delta"].get("content"):
+                came = now
+            elif choices and choices[0]["delta"].get("content"):
+                assert came, "no role chunk"
+                before.append((1e3 * (now - came), 1e3 * (now - sent)))
+                break
+        c.close()
+    print("The role chunk came %.2f ms before the first token, of %.1f ms (mean of %d requests, one at a time): so much a client hides that takes it for the first token." % (
+        statistics.fmean(b for b, _ in before), statistics.fmean(t for _, t in before), len(before)))
+    return len(before) == int(n)
+
+
+def wide(*paths):
+    """Whether the runs so far say too little: a 95 % interval of more than 15 % to each side."""
+    rows = [row for p in paths for row in lines(p)]
+    for key in "throughput", "tpot_ms":
+        a, b = ([r[key] for r in rows if r["tool"] == name] for name in ("pitwall load", "vllm bench serve"))
+        if welch(a, b)[1] > 0.15 * statistics.fmean(b):
+            return True
+    return False
+
+
+COMMANDS = {f.__name__: f for f in (runs, marked, reconciles, classes, whole, bench, ours, table, wide, role)}
 
 
 def main(args):

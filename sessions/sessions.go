@@ -25,6 +25,9 @@
 //	bound.go     how much one source may bring
 //	filesystem.go where a session may be kept
 //	journal.go   a tick as a journal row; block.go: finished chunks as a row
+//	run.go       a run of load; runs.go: putting, keeping and loading runs
+//	requests.go  putting requests; join.go: small rows made one; requestwalk.go: reading them
+//	rows.go      requests as a row; fields.go, column.go, gap.go: what of a request stands how in it
 package sessions
 
 import "time"

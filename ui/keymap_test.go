@@ -30,6 +30,9 @@ func everyState(t *testing.T) map[string]*Model {
 		press(t, m, pressed...)
 		out[name] = m
 	}
+	s := staged.Busy(clock, 8)
+	staged.LoadRuns(s)
+	out["load is on"] = console(t, s, 160, 45, func(o *Options) { o.Actions, o.Load = &marker{}, staged.RunningDesk(s) })
 	return out
 }
 

@@ -253,7 +253,7 @@ func (p *program) attendLoad(d *steer.Desk, signals <-chan os.Signal) {
 		select {
 		case <-idle:
 			wipe()
-			if st := d.Status(); st.Problem != "" {
+			if st := d.Status(); st.Problem != "" && st.Run.ID != 0 { // else it is the error
 				p.notice("%s", st.Problem)
 			}
 			return

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"pitwall/probes/load"
 	"pitwall/probes/load/shape"
 	"pitwall/sessions"
 	"pitwall/sessions/score"
@@ -27,7 +26,7 @@ type loadReport struct {
 	ExitCode  int               `json:"exit_code"`
 	Verdict   string            `json:"verdict"`
 	Target    map[string]string `json:"target"`
-	Lacks     []load.Lack       `json:"lacks"`
+	Lacks     []lackLine        `json:"lacks"`
 	Run       uint32            `json:"run"`
 	Label     string            `json:"label"`
 	Load      shape.Point       `json:"load"`
@@ -49,7 +48,7 @@ type loadReport struct {
 	Errors          []errorLine            `json:"errors"`
 	Flags           []score.Flag           `json:"flags"`
 	Reconciliation  json.RawMessage        `json:"reconciliation"`
-	Formulas        []score.Formula        `json:"formulas"`
+	Formulas        []formulaLine          `json:"formulas"`
 	Legend          string                 `json:"legend"`
 
 	score *score.Score
@@ -115,13 +114,46 @@ type errorLine struct {
 	First string `json:"first_message"`
 }
 
+type lackLine struct {
+	What    string `json:"what"`
+	Instead string `json:"instead"`
+}
+
+type formulaLine struct {
+	Key     string `json:"key"`
+	Name    string `json:"name"`
+	Formula string `json:"formula"`
+	Unit    string `json:"unit"`
+	Note    string `json:"note,omitempty"`
+	// Elsewhere is what other tools call the same number.
+	Elsewhere map[string]string `json:"elsewhere,omitempty"`
+}
+
+func formulaLines() []formulaLine {
+	var out []formulaLine
+	for _, f := range score.Formulas() {
+		line := formulaLine{Key: f.Key, Name: f.Name, Formula: f.Formula, Unit: f.Unit, Note: f.Note}
+		for _, a := range f.Elsewhere {
+			if line.Elsewhere == nil {
+				line.Elsewhere = map[string]string{}
+			}
+			line.Elsewhere[a.Tool] = a.Name
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
 // reportOf makes the report of the run that a load was.
 func reportOf(info sessions.Info, st steer.Status, w steer.Warning, unread error) *loadReport {
 	run := st.Run
 	r := &loadReport{
-		Session: info.ID, File: info.Path, Pitwall: thisBuild().Version, Simulated: info.Simulated, Target: run.Target, Lacks: w.Lacks,
+		Session: info.ID, File: info.Path, Pitwall: thisBuild().Version, Simulated: info.Simulated, Target: run.Target,
 		Run: run.ID, Label: run.Label, Load: run.Point, State: run.State, Why: run.Why, Began: run.Began, Ended: run.Ended,
-		Reconciliation: run.Reconciled, Formulas: score.Formulas(), Legend: score.Legend, score: run.Score,
+		Reconciliation: run.Reconciled, Formulas: formulaLines(), Legend: score.Legend, score: run.Score,
+	}
+	for _, l := range w.Lacks {
+		r.Lacks = append(r.Lacks, lackLine{l.What, l.Instead})
 	}
 	if !run.Settled.IsZero() && run.Cut.After(run.Settled) {
 		r.MeasuredSeconds = run.Cut.Sub(run.Settled).Seconds()

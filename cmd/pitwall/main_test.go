@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 //	pidof VAR SESSIONS_DIR    $VAR becomes the pid of the recorder that the directory has
 //	signal NAME PID           sends a signal (0 asks whether it lives)
 //	damage FILE               overwrites the middle of a file
+//	faulty FILE               simulate quiet, with a schedule of faults
 //	loaded DIR                a session with runs of load
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -58,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"signal":     sendSignal,
 			"damage":     damage,
 			"loaded":     loaded,
+			"faulty":     faulty,
 		},
 	})
 }

@@ -71,8 +71,6 @@ func (p *program) recordHere(ctx context.Context, c *config.Config, f recordFlag
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.WithoutCancel(ctx), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	letGo, unasked := signal.NotifyContext(ctx, letGoSignal) // a console wants the session
-	defer unasked()
 	if f.length != "" {
 		d, err := model.ParseDuration(f.length)
 		if err != nil || d == 0 {
@@ -82,6 +80,8 @@ func (p *program) recordHere(ctx context.Context, c *config.Config, f recordFlag
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(d))
 		defer cancel()
 	}
+	letGo, unasked := signal.NotifyContext(ctx, letGoSignal) // a console wants the session
+	defer unasked()
 	if !f.new && f.session == "" {
 		other, err := recorderOf(c)
 		if err != nil {

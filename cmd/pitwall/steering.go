@@ -15,8 +15,9 @@ import (
 	"pitwall/sessions/steer"
 )
 
-// hold is how long a change of load waits for another: a key that is held down repeats some thirty times a second.
-const hold = 300 * time.Millisecond
+// hold is how long a change of load waits for another: a key that is held down repeats some thirty times a second, one that is
+// pressed again and again comes three to five times.
+const hold = 400 * time.Millisecond
 
 // steering makes the desk that steers load from a console: it writes into the session that the console records, and loads
 // whichever of its engines is shown.

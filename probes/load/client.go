@@ -271,6 +271,7 @@ func (c *client) state() State {
 	if last != nil {
 		t := last.snapshot()
 		st.Point, st.Run, st.Began, st.Ended = last.point, last.run, t.Began, t.Why
+		st.Cold, st.Lacks = last.maker.Cold(), last.maker.Lacks()
 		if st.Active {
 			st.Clients, st.Rate = last.asks(c.clock.Now().Sub(t.Began))
 		}

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"net/http"
 	"sync"
 
 	"pitwall/probes/load/shape"
@@ -104,7 +105,7 @@ func (d *delivery) count(o *order) {
 	if n := r.Tokens(); n > 0 {
 		t.Output += int64(n)
 	}
-	if r.OutputTokens < 0 {
+	if r.OutputTokens < 0 && r.Status == http.StatusOK {
 		t.UnknownUsage++
 	}
 	why := ph.stops.after(t, r)

@@ -251,7 +251,11 @@ func TestTheServerIsKilledInMidRunAndComesBack(t *testing.T) {
 	r := newRig(t, examine(t, s.URL()))
 	r.set(t, closedLoop(6, 16, 20), 1)
 	tally := func() load.Tally { st := r.State(); got, _ := st.Of(1); return got }
-	until(t, "six under way", func() bool { return tally().Ends() > 6 })
+	src := r.Source()
+	until(t, "answers in the middle", func() bool {
+		had := find(t, src.Read(t.Context()), "tokens_total", "kind", "output").Value
+		return tally().Ends() >= 6 && int(had) >= 20*tally().Ends()+12
+	})
 	address := s.Addr()
 	s.Close()
 	until(t, "refusals", func() bool { return tally().Class[request.Refused] >= 6 })

@@ -104,6 +104,10 @@ type State struct {
 	// Clients is how many clients a closed loop is to have now, Rate how many requests a second an open loop is to begin now.
 	Clients int
 	Rate    float64
+	// Cold is how Point's cold cache is made sure of, in a few words ("cache_salt"), empty where it may be warm; Lacks are what
+	// its prompts cannot be on this server, a sentence each.
+	Cold  string
+	Lacks []string
 	// InFlight is how many requests are under way, of all runs.
 	InFlight int
 	// Ended is why the point ended by itself, in plain words ("500 requests have ended"); empty if it did not.
@@ -146,7 +150,7 @@ type Tally struct {
 	// Good is how many met the point's SLO, by TTFT and E2E from the schedule.
 	Good int
 	// Input, Cached and Output are tokens as the server's usage has them, of requests that have ended. UnknownUsage is how many
-	// of those gave none; their output is counted by chunk.
+	// answers of status 200 gave none; their output is counted by chunk.
 	Input, Cached, Output int64
 	UnknownUsage          int
 	// Why is why it ended by itself, in plain words; empty if it did not.

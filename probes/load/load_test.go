@@ -3,6 +3,7 @@ package load_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -252,10 +253,8 @@ func TestAChangeSendsNothingOfTheOldPointAndLosesNothing(t *testing.T) {
 			}
 		}
 	}
-	answers, _ := s.Answers()
-	if len(answers) != len(r.records) {
-		t.Errorf("the server answered %d requests, there are %d records", len(answers), len(r.records))
-	}
+	// The server counts an answer when its last write is done, which may be after we have read it.
+	until(t, "as many answers of the server as records", func() bool { answers, _ := s.Answers(); return len(answers) == len(r.records) })
 }
 
 func TestClosedLoopClientsCarryOverAndSurplusOnesEnd(t *testing.T) {
@@ -391,4 +390,28 @@ func TestTheContextEndsASetAndLeavesTheFormerPoint(t *testing.T) {
 	if st := r.State(); !st.Active || st.Run != 1 {
 		t.Errorf("run %d active %v", st.Run, st.Active)
 	}
+}
+
+func TestCloseLeavesNoGoroutine(t *testing.T) {
+	s := serve(t, truth.Plan{TTFT: 5 * time.Millisecond, Gap: 5 * time.Millisecond})
+	server := examine(t, s.URL())
+	mine := func() int {
+		all := make([]byte, 1<<22)
+		return strings.Count(string(all[:runtime.Stack(all, true)]), "pitwall/probes/load.")
+	}
+	before := mine()
+	c := load.New(server, load.Options{})
+	for i, p := range []shape.Point{closedLoop(8, 16, 8), openLoop(200, 16, 8), closedLoop(3, 16, 100)} {
+		p.Arrival.Steps = []shape.Step{{After: time.Hour, To: 2}}
+		p.Stop.After = time.Hour
+		if err := c.Set(t.Context(), p, uint32(i+1)); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "ten begun", func() bool { st := c.State(); tally, _ := st.Of(uint32(i + 1)); return tally.Begun >= 3 })
+	}
+	c.Close()
+	if err := c.Set(t.Context(), closedLoop(1, 16, 1), 9); err == nil {
+		t.Error("a closed client was set")
+	}
+	until(t, "no goroutine of the client is left", func() bool { return mine() <= before })
 }

@@ -139,7 +139,11 @@ func (ph *phase) next(o *order) *order {
 	if !ph.turns || o.rec.Class != request.OK && o.rec.Class != request.WrongLength {
 		return nil
 	}
-	p, more := ph.maker.Next(o.prompt, prompt.Answer{Text: o.rec.Text, IDs: o.rec.IDs})
+	answer := prompt.Answer{Text: o.rec.Text, IDs: o.rec.IDs}
+	if in, out := int(o.rec.InputTokens), o.rec.Tokens(); in >= 0 && out >= 0 {
+		answer.Total = in + out
+	}
+	p, more := ph.maker.Next(o.prompt, answer)
 	if !more {
 		return nil
 	}

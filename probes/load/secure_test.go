@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -36,7 +37,8 @@ func secured(t *testing.T, upstream string, see func(*http.Request)) (*httptest.
 		see(r)
 		proxy.ServeHTTP(w, r)
 	})))
-	s.EnableHTTP2 = true // what is offered and must not be taken
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that are meant to fail
+	s.EnableHTTP2 = true                           // what is offered and must not be taken
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	file := filepath.Join(t.TempDir(), "ca.pem")

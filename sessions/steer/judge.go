@@ -82,13 +82,13 @@ const unsettled = "it was cut before the requests of the run before were over: n
 
 // ending is the event of a run's end.
 func (r *run) ending() probes.Event {
-	severity, title := probes.Note, fmt.Sprintf("ended: %d requests", r.tally.Ends())
+	severity, title := probes.Note, fmt.Sprintf("%s ended: %d requests", r.name(), r.tally.Ends())
 	if n := r.tally.Failed(); n > 0 {
 		title += fmt.Sprintf(", %d failed", n)
 	}
 	switch {
 	case r.broken || r.lost != "":
-		severity, title = probes.Warning, "broken: "+r.Why
+		severity, title = probes.Warning, r.name()+" is broken: "+r.Why
 	case r.State == sessions.Broken:
 		title = "ended unscored: " + r.Why
 	case r.Why != "":
@@ -133,7 +133,8 @@ func (d *desk) records(r *run) ([]request.Record, error) {
 	return out, nil
 }
 
-// await waits until the runs before are over and the engine's page has been read after the run, for a while.
+// await waits until the runs before are over and the engine's page has been read after the run, for a while; an engine that is
+// gone is not waited for.
 func (d *desk) await(r *run) validity.Options {
 	tick := time.NewTicker(readEvery)
 	defer tick.Stop()
@@ -141,7 +142,7 @@ func (d *desk) await(r *run) validity.Options {
 	defer cancel()
 	for {
 		opt, alone := d.judgeOptions(r)
-		if opt.Scope.Dialect == nil || alone && validity.Ready(ctx, r.book, r.Run, opt) {
+		if opt.Scope.Dialect == nil || r.broken || alone && validity.Ready(ctx, r.book, r.Run, opt) {
 			return opt
 		}
 		select {

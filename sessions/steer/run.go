@@ -27,6 +27,9 @@ type run struct {
 	told                sessions.RunState // how far it was stored
 }
 
+// name is what its events call it: "run 3".
+func (r *run) name() string { return "run " + strconv.FormatUint(uint64(r.ID), 10) }
+
 // subject is whom its events are about.
 func (r *run) subject() string { return "run/" + strconv.FormatUint(uint64(r.ID), 10) }
 
@@ -114,7 +117,7 @@ func (d *desk) advance(r *run, before request.Time, drained bool) {
 	t := r.tally
 	if r.Began.IsZero() {
 		r.Began = t.Began.At()
-		r.book.PutEvent(r.event("run.began", r.Began, probes.Note, "began: "+r.Label))
+		r.book.PutEvent(r.event("run.began", r.Began, probes.Note, r.name()+" began: "+r.Label))
 	}
 	r.Dropped = t.Dropped
 	if t.Cut != 0 && r.cut == 0 {
@@ -136,7 +139,7 @@ func (d *desk) advance(r *run, before request.Time, drained bool) {
 		r.State = sessions.Measuring
 	}
 	if r.State == sessions.Draining && r.told != sessions.Draining {
-		title := "cut"
+		title := r.name() + " cut"
 		if r.Why != "" {
 			title += ": " + r.Why
 		}

@@ -91,8 +91,8 @@ func (c *Canvas) String(th *theme.Theme, plain bool) string {
 			want := open
 			if r != ' ' || visibleBlank(ink) || visibleBlank(k.ink) {
 				want = th.Open(ink)
-			} else if open != "" && leaks {
-				want = ""
+			} else if open != "" && (leaks || th.Flat()) {
+				want = "" // without colours a look may be a line under the text, which a blank would show
 			}
 			if want != open {
 				if open != "" {

@@ -95,7 +95,7 @@ func (v view) clientRows() []row {
 				name = ph.name
 			}
 		}
-		out = append(out, row{label: "our " + name, num: mean, format: figure.Seconds, ink: theme.Strong, note: "p50 " + q("0.5") + "  p95 " + q("0.95") + "  p99 " + q("0.99") + "  this client"})
+		out = append(out, row{label: "our " + name, num: mean, format: figure.Seconds, ink: theme.Strong, note: "p50 " + q("0.5") + "  p95 " + q("0.95") + "  p99 " + q("0.99")})
 	}
 	return out
 }

@@ -198,11 +198,15 @@ func (m *Model) pagePlan(w, h int) Plan {
 	case h >= 22:
 		lane = 3
 	}
+	axis := 0 // a line for the time axis alone, where the load bar's title stands under the charts
+	if lane == 0 && m.barHeight(m.w, m.h) > 0 {
+		axis = 1
+	}
 	specs := make([]form.Spec, len(m.panels))
 	for i, x := range m.panels {
 		specs[i] = x.form
 	}
-	body := h - head - 1 - lane
+	body := h - head - 1 - lane - axis
 	places, left := form.Arrange(m.pages[m.onPage], specs, w, body)
 	p.Left = len(left)
 	lines := map[int]bool{}
@@ -223,6 +227,10 @@ func (m *Model) pagePlan(w, h int) Plan {
 		}
 	}
 	bottom := head + body
+	if axis > 0 {
+		p.Rows = append(p.Rows, Rect{0, bottom, w, 1})
+		bottom++
+	}
 	if lane > 0 {
 		p.Rows = append(p.Rows, Rect{0, bottom, w, 1})
 		p.Boxes = append(p.Boxes, Box{Rect: Rect{1, bottom + 1, w - 2, lane - 1}, Panel: "events", TitleX: 1, TitleW: w - 2})

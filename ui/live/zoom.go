@@ -18,7 +18,7 @@ var seriesInks = []theme.Ink{theme.A.Crest(), theme.B.Crest(), theme.C.Crest(), 
 func (v view) drawZoom(p grid.Pane) {
 	spec := v.m.panels[v.m.zoom]
 	border(p, theme.Border)
-	title := spec.title
+	title := v.titleOf(spec)
 	if spec.id == "gpu" {
 		if g, ok := v.gpuAt(); ok {
 			title = "GPU " + itoa(g.index) + "  " + g.name

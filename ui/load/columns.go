@@ -165,7 +165,17 @@ func layout(w int) []column {
 		out = append(out[:worst:worst], out[worst+1:]...)
 	}
 	spare := w - width()
-	for range 3 { // the percentiles' intervals first
+	give := func(name string, most int) {
+		for i := range out {
+			if out[i].name == name {
+				n := min(max(most, 0), max(spare, 0))
+				out[i].w += n
+				spare -= n
+			}
+		}
+	}
+	give("flags", 16)
+	for range 2 { // the percentiles' intervals
 		for i := range out {
 			if spare > 0 && strings.HasPrefix(out[i].name, "T") || spare > 0 && strings.HasPrefix(out[i].name, "E2E") {
 				out[i].w++
@@ -173,14 +183,11 @@ func layout(w int) []column {
 			}
 		}
 	}
-	for i := range out {
-		switch out[i].name {
-		case "load":
-			give := min(max(spare/2, min(spare, 0)), 30)
-			out[i].w = max(out[i].w+give, 12)
-			spare -= give
-		case "flags":
-			out[i].w = max(out[i].w+spare, 6)
+	give("load", 30)
+	give("flags", spare)
+	for i := range out { // a screen that is too narrow for the least
+		if out[i].name == "flags" {
+			out[i].w = max(out[i].w+min(spare, 0), 6)
 		}
 	}
 	return out

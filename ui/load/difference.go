@@ -49,13 +49,28 @@ func difference(a, b sessions.Run, w int, ascii bool) []text {
 		head = append(head, right(theme.Dim, "B − A", changeW))
 	}
 	p.line(append(head, span{theme.Dim, "  verdict"}))
-	for _, d := range c.Rows {
+	for _, d := range sorted(c.Rows) {
 		p.row(d, nameW, cellW, changeW)
 	}
 	p.lines = append(p.lines, nil)
 	p.say(theme.Dim, c.Note)
 	p.formulas()
 	return p.lines
+}
+
+// first are the numbers that decide most; the others follow in the order of their formulas.
+var first = []string{"output_rate", "request_rate", "goodput", "ttft", "tpot", "e2e"}
+
+func sorted(rows []score.Difference) []score.Difference {
+	out := slices.Clone(rows)
+	place := func(d score.Difference) int {
+		if i := slices.Index(first, d.Key); i >= 0 {
+			return i
+		}
+		return len(first)
+	}
+	slices.SortStableFunc(out, func(a, b score.Difference) int { return place(a) - place(b) })
+	return out
 }
 
 // verdicts are the signs and inks of what a difference means; the word stands beside the sign.

@@ -150,15 +150,14 @@ func (b *Bar) Draw(p grid.Pane, f screen.Frame) {
 		} else {
 			cut(b.quiet(f), body.W()-2).draw(body, 1, 2)
 		}
-		b.drawKeys(body.Sub(0, 3, body.W(), 1))
+		b.drawKeys(body.Sub(0, 3, body.W(), 1), f)
 	default:
-		switch {
-		case trouble != nil && !(b.active() && f.Now.Second()%8 < 4 && trouble[0].ink == theme.Bad):
+		if trouble != nil && !b.measured() || trouble != nil && trouble[0].ink != theme.Bad {
 			cut(trouble, body.W()-2).draw(body, 1, 0)
-		default:
+		} else {
 			b.drawShort(body.Sub(0, 0, body.W(), 1), f)
 		}
-		b.drawKeys(body.Sub(0, 1, body.W(), 1))
+		b.drawKeys(body.Sub(0, 1, body.W(), 1), f)
 	}
 }
 
@@ -219,10 +218,10 @@ func drawParts(p grid.Pane, parts []part, gap int) {
 	}
 }
 
-func (b *Bar) drawKeys(p grid.Pane) {
+func (b *Bar) drawKeys(p grid.Pane, f screen.Frame) {
 	dead := b.cannot() != ""
 	var parts []part
-	for i, h := range b.hints() {
+	for i, h := range b.hints(f.ASCII) {
 		k, t := theme.Key, theme.Dim
 		if dead && h[0] != "l" && h[0] != "L" {
 			k, t = theme.Faint, theme.Faint
@@ -337,8 +336,9 @@ func (b *Bar) drawShort(p grid.Pane, f screen.Frame) {
 		parts = append(parts, num(3+i, "p95", s, ink))
 	}
 	parts = append(parts, num(1, "out", value(l.OutputRate, "tokens/s"), theme.Strong), num(5, "req", value(l.RequestRate, "1/s"), theme.Plain))
-	if g := b.goodput(); g != nil {
-		parts = append(parts, part{4, g})
+	parts = append(parts, part{4, b.goodput()})
+	if c, n, _ := worst(b.status); n > 0 {
+		parts = append(parts, part{0, text{{theme.Bad, "✗ " + strings.TrimSuffix(strings.TrimPrefix(c, "failed ("), ")")}}})
 	}
 	drawParts(p, parts, 2)
 }

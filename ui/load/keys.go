@@ -38,7 +38,7 @@ func (b *Bar) Keys() []keys.Binding {
 			b.take()
 			return nil
 		}},
-		{Keys: []string{"u"}, Help: "one step more: a client, or a fifth of the rate", Group: group, Disabled: b.cannotStep, Run: set(func(p shape.Point) shape.Point { return Step(p, 1) })},
+		{Keys: []string{"u"}, Help: "one step more: a client, from 16 on an eighth of them; a fifth of the rate", Group: group, Disabled: b.cannotStep, Run: set(func(p shape.Point) shape.Point { return Step(p, 1) })},
 		{Keys: []string{"d"}, Help: "one step less", Group: group, Disabled: b.cannotStep, Run: set(func(p shape.Point) shape.Point { return Step(p, -1) })},
 		{Keys: []string{"U"}, Help: "twice the load", Group: group, Disabled: b.cannotStep, Run: set(func(p shape.Point) shape.Point { return Scale(p, 1) })},
 		{Keys: []string{"D"}, Help: "half the load", Group: group, Disabled: b.cannotStep, Run: set(func(p shape.Point) shape.Point { return Scale(p, -1) })},
@@ -145,10 +145,15 @@ func (b *Bar) verb() string {
 }
 
 // hints are the bar's keys as they stand in it, the most important first.
-func (b *Bar) hints() [][2]string {
-	unit := "±1"
-	if k := kindOf(b.draft); k != shape.Closed {
-		unit = "±20%"
+func (b *Bar) hints(ascii bool) [][2]string {
+	unit := "20%"
+	if kindOf(b.draft) == shape.Closed {
+		unit = itoa(Step(b.draft, 1).Arrival.Clients - b.draft.Arrival.Clients)
+	}
+	if ascii {
+		unit = "+-" + unit
+	} else {
+		unit = "±" + unit
 	}
 	list := [][2]string{{"s", b.verb()}}
 	if b.active() {

@@ -107,8 +107,12 @@ func estimate(e score.Estimate, unit string, ascii bool) string {
 	if finite == 0 {
 		digits = three(v)
 	}
-	// The number itself has no more than four digits that count, and no fewer than two.
-	digits = min(digits, three(v)+1)
+	// The number itself has no more than four digits that count, and no side of the interval is written as nothing.
+	most := three(v) + 1
+	for digits < most && (vanishes(low, digits) || vanishes(high, digits)) {
+		digits++
+	}
+	digits = min(digits, most)
 	out := written(v, digits) + glue(s.name)
 	pm, minus := "±", "−"
 	if ascii {
@@ -122,6 +126,11 @@ func estimate(e score.Estimate, unit string, ascii bool) string {
 		return out + " " + pm + written(math.Max(low, high), digits)
 	}
 	return out + " " + minus + lo + "+" + hi
+}
+
+// vanishes tells whether a number would be written as nothing though it is something.
+func vanishes(v float64, digits int) bool {
+	return v > 0 && !math.IsInf(v, 0) && math.Round(v*math.Pow(10, float64(digits))) == 0
 }
 
 // quantile writes a percentile: its estimate, or why there is none.

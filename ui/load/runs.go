@@ -78,7 +78,7 @@ func (r *Runs) run(id uint32) (sessions.Run, bool) {
 // Size implements screen.Overlay.
 func (r *Runs) Size(w, h int) (int, int) {
 	if r.view == asTable {
-		return w - 2, min(h-2, max(len(r.o.Runs())+14, 20))
+		return w - 2, min(h-2, max(len(r.o.Runs())+11, 16))
 	}
 	return w - 2, h - 2
 }

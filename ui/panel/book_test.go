@@ -121,7 +121,7 @@ func TestAFileChangesWhatItNames(t *testing.T) {
 	})
 	t.Run("pages are ordered and removed", func(t *testing.T) {
 		b, _ := book(t, "order: [KV, main]\npages: [{name: sources, remove: true}]")
-		if got := names(b); got != "KV main latency requests GPUs host" {
+		if got := names(b); got != "KV main latency load requests GPUs host" {
 			t.Error(got)
 		}
 	})
