@@ -1,3 +1,5 @@
+//go:build linux
+
 package load_test
 
 import (
@@ -10,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -241,9 +242,6 @@ func measure(t testing.TB, who string, streams, tokens int, gap time.Duration) (
 func TestNearTheCostOfAReaderOverNetHTTP(t *testing.T) {
 	if os.Getenv("PITWALL_NEAR") == "" {
 		t.Skip("takes a minute and wants the machine for itself: set PITWALL_NEAR=1")
-	}
-	if runtime.GOOS != "linux" {
-		t.Skip("no stamps on", runtime.GOOS)
 	}
 	for _, c := range []struct {
 		streams, tokens int

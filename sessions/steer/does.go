@@ -11,7 +11,7 @@ import (
 
 // Does says what a point does to a server, a clause each: "sends 4 requests at a time, …".
 func Does(p shape.Point) []string {
-	out := []string{arrives(p) + until(p.Stop)}
+	out := []string{arrives(p) + until(p)}
 	prompt := "asks with prompts of " + tokens(p.Prompt.Length)
 	if p.Prompt.File != "" {
 		prompt = "asks with the prompts of " + filepath.Base(p.Prompt.File)
@@ -58,22 +58,26 @@ func arrives(p shape.Point) string {
 }
 
 // until says when it ends by itself.
-func until(s shape.Stop) string {
+func until(p shape.Point) string {
 	var ends []string
+	s := p.Stop
+	if p.Arrival.Kind == shape.Trace {
+		ends = append(ends, "its end")
+	}
 	if s.Requests > 0 {
-		ends = append(ends, plural(s.Requests, "request"))
+		ends = append(ends, plural(s.Requests, "request")+" have ended")
 	}
 	if s.After > 0 {
-		ends = append(ends, s.After.String())
+		ends = append(ends, s.After.String()+" have passed")
 	}
 	if s.Tokens > 0 {
-		ends = append(ends, plural(s.Tokens, "output token"))
+		ends = append(ends, plural(s.Tokens, "output token")+" have come")
 	}
 	if s.Errors > 0 {
-		ends = append(ends, plural(s.Errors, "error"))
+		ends = append(ends, plural(s.Errors, "error")+" have come")
 	}
 	if s.Precision > 0 {
-		ends = append(ends, fmt.Sprintf("a precision of %g %%", 100*s.Precision))
+		ends = append(ends, fmt.Sprintf("its mean is known to %g %%", 100*s.Precision))
 	}
 	if len(ends) == 0 {
 		return ", until it is stopped"
