@@ -16,13 +16,19 @@ func TestBytesOfABusyHour(t *testing.T) {
 	for _, tc := range []struct {
 		name, scene string
 		gpus, most  int
-	}{{"busy, eight GPUs", "", 8, 12_000}, {"busy, one GPU", "", 1, 12_000}, {"idle, no load", "quiet", 1, 3_000}} {
+	}{{"busy, eight GPUs", "", 8, 12_000}, {"busy, one GPU", "", 1, 12_000}, {"busy, load on", "load", 1, 12_000}, {"idle, no load", "quiet", 1, 3_000}} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := staged.Busy(clock, tc.gpus)
 			if tc.scene == "quiet" {
 				s = staged.Quiet(clock, tc.gpus)
 			}
-			m := console(t, s, 200, 50)
+			var change []func(*Options)
+			if tc.scene == "load" {
+				staged.LoadRuns(s)
+				staged.ClientSeries(s)
+				change = append(change, withDesk(staged.RunningDesk(s)))
+			}
+			m := console(t, s, 200, 50, change...)
 			x := newWire(200, 50, colorprofile.TrueColor)
 			bytes, beats, worst := 0, 0, 0
 			for minute := range 6 {

@@ -14,6 +14,7 @@ import (
 	"pitwall/probes"
 	"pitwall/probes/load"
 	"pitwall/probes/load/shape"
+	"pitwall/sessions"
 
 	"pitwall/sessions/steer"
 	"pitwall/ui/internal/staged"
@@ -311,5 +312,31 @@ func TestASessionWithoutRunsSaysHowToGetOne(t *testing.T) {
 	press(t, m, "L")
 	if !strings.Contains(shown(m), "no load was put on in this session") {
 		t.Errorf("it does not say so:\n%s", shown(m))
+	}
+}
+
+// taking notes that the recording was taken over.
+type taking struct {
+	marker
+	took int
+}
+
+func (k *taking) TakeOver(context.Context) (sessions.Reader, error) {
+	k.took++
+	return nil, errors.New("the other recorder does not let go")
+}
+
+func TestALivingRecorderIsTakenOverOnlyAfterAQuestion(t *testing.T) {
+	s, _ := loaded()
+	s.InfoNow.Recording, s.InfoNow.PID = sessions.RecordingElsewhere, 4711
+	k := &taking{}
+	m := console(t, s, 160, 45, withDesk(&staged.Desk{Now: steer.Status{Cannot: "another process records this session: R takes the recording over"}}), func(o *Options) { o.Actions = k })
+	press(t, m, "l", "R", "enter")
+	if k.took != 0 {
+		t.Fatal("it was taken over by the first choice")
+	}
+	press(t, m, "R", "j", "enter")
+	if k.took != 1 || !strings.Contains(shown(m), "the other recorder does not let go") {
+		t.Errorf("taken over %d times\n%s", k.took, shown(m))
 	}
 }

@@ -118,7 +118,7 @@ func (p *program) screen(c *config.Config, d *desk) ui.Options {
 		Window:  startWindow(c),
 	}
 	if d.load != nil {
-		o.Load = d.load
+		o.Load, o.Presets = d.load, c.Presets
 	}
 	if len(c.Engine) > 0 {
 		o.Engine = instance(c.Engine[0])

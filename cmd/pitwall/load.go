@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -40,7 +41,7 @@ pitwall load --preset chat --concurrency 32 --duration 2m`,
 			if err != nil {
 				return err
 			}
-			point, err := f.point(cmd.Flags(), p.presets(c))
+			point, err := f.point(cmd.Flags(), append(slices.Clone(c.Presets), shape.Presets()...))
 			if err != nil {
 				return err
 			}
@@ -51,9 +52,6 @@ pitwall load --preset chat --concurrency 32 --duration 2m`,
 	f.add(cmd)
 	return cmd
 }
-
-// presets are those of the configuration, over pitwall's own.
-func (p *program) presets(*config.Config) []shape.Preset { return shape.Presets() }
 
 // readingWithin is how long the first reading of the engine is waited for: without one before the first request there is
 // nothing to reconcile with.

@@ -287,7 +287,21 @@ func TestARecordingIsHandedOverAndTakenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.until("the recorder to be gone", func() bool { return recorder() == 0 })
+	x.waitFor("RECORDER DIED") // of one that it takes for alive R would ask first
 	x.until("the console to record again", func() bool { x.typed("R"); return recorder() == x.cmd.Process.Pid })
+
+	// A background recorder that lives lets go of the session when it is asked for it.
+	x.until("another background recorder to record", func() bool {
+		x.typed("B")
+		background = recorder()
+		return background != 0 && background != x.cmd.Process.Pid
+	})
+	x.waitFor(fmt.Sprintf("attached to pid %d", background))
+	x.typed("R")
+	x.waitFor("take it over")
+	x.typed("2")
+	x.until("the console to have taken over from the living recorder", func() bool { return recorder() == x.cmd.Process.Pid })
+	x.until("the recorder to have gone", func() bool { return syscall.Kill(background, 0) != nil })
 	x.typed("q")
 	if code := x.end(); code != exitOK {
 		t.Errorf("exit code %d; the terminal has %q", code, x.tail())

@@ -2,7 +2,6 @@ package score
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"pitwall/probes/load/shape"
@@ -12,19 +11,22 @@ import (
 // defaultShare is the share of requests that must be good where an SLO doesn't say.
 const defaultShare = 0.99
 
-// goodput judges each request by the SLO.
-func goodput(slo shape.SLO, j judgement) Goodput {
+// goodput judges each request by the SLO: the share is of the requests whose latencies count, what is good a second of all
+// that were in flight in the window, counted as the throughput is, of which it is a part.
+func goodput(slo shape.SLO, j judgement, own []*request.Record, w Window) Goodput {
 	none := noEstimate()
 	out := Goodput{Asked: slo.TTFT > 0 || slo.TPOT > 0 || slo.E2E > 0, Share: none, Requests: math.NaN(), Tokens: math.NaN()}
 	if !out.Asked {
 		return out
 	}
-	var tokens int
 	z := make([]float64, 0, len(j.well)+len(j.failed))
+	failed := make(map[*request.Record]bool, len(j.failed))
+	for _, r := range j.failed {
+		failed[r] = true
+	}
 	for _, r := range j.order() {
-		// What counts as failed because it never ended is judged with the rest: it may be within a limit of TTFT and TPOT,
-		// but not good.
-		if r.Class != request.OK || slices.Contains(j.failed, r) {
+		// What counts as failed because it never ended may be within a limit of TTFT and TPOT, but is not good.
+		if failed[r] {
 			z = append(z, 0)
 			continue
 		}
@@ -34,7 +36,6 @@ func goodput(slo shape.SLO, j judgement) Goodput {
 		good := 0.0
 		if Good(r, slo, false) {
 			out.Good++
-			tokens += max(0, r.Tokens())
 			good = 1
 		}
 		z = append(z, good)
@@ -55,9 +56,14 @@ func goodput(slo shape.SLO, j judgement) Goodput {
 		want = defaultShare
 	}
 	out.Met = share >= want
-	if seconds := j.window.To.Sub(j.window.From).Seconds(); seconds > 0 {
-		out.Requests, out.Tokens = float64(out.Good)/seconds, float64(tokens)/seconds
+	requests, tokens := newSeries(w), newSeries(w)
+	for _, r := range own {
+		if Good(r, slo, false) {
+			requests.spread(r.Sent, r.End, 1)
+			tokens.spread(r.Sent, r.End, float64(max(0, r.Tokens())))
+		}
 	}
+	out.Requests, out.Tokens = requests.rate().Value, tokens.rate().Value
 	return out
 }
 

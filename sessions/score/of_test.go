@@ -308,12 +308,17 @@ func TestGoodputCountsFailuresAndMissingNumbersAsNotGood(t *testing.T) {
 	if s.Steady != (Window{}) {
 		// All of it must be judged for the counts below.
 		s2 := Input{Records: records, Run: 1, Whole: whole(-time.Second, 5*time.Second), Point: p}
-		g = goodput(p.SLO, judge(s2, pointers(records), s2.Whole))
+		g = goodput(p.SLO, judge(s2, pointers(records), s2.Whole), pointers(records), s2.Whole)
 	}
 	if !g.Asked || g.Tried != 90 || g.Good != 60 || g.GoodSent != 70 || g.Met {
 		t.Errorf("goodput is %+v, want 60 good (70 from the send) of 90", g)
 	}
 	near(t, "share", g.Share.Value, 60.0/90, 1e-9)
+	// 60 requests of 10 tokens in a window of 6 s.
+	all := goodput(p.SLO, judge(Input{Records: records, Whole: whole(-time.Second, 5*time.Second)}, pointers(records), whole(-time.Second, 5*time.Second)),
+		pointers(records), whole(-time.Second, 5*time.Second))
+	near(t, "good requests/s", all.Requests, 10, 1e-9)
+	near(t, "good tokens/s", all.Tokens, 100, 1e-9)
 	if low, high := wilson(60.0/90, 90); g.Share.Low > low+1e-9 || g.Share.High < high-1e-9 {
 		t.Errorf("interval %v to %v is narrower than Wilson's %v to %v", g.Share.Low, g.Share.High, low, high)
 	}
@@ -331,7 +336,7 @@ func pointers(records []request.Record) []*request.Record {
 	return out
 }
 
-func TestUnstreamedAnswersHaveNoTTFTAndTheirTokensCountAtTheEnd(t *testing.T) {
+func TestUnstreamedAnswersHaveNoTTFTAndTheirTokensCountOverTheirTime(t *testing.T) {
 	var records []request.Record
 	for i := range 200 {
 		r := answer(1, uint32(i), time.Duration(i)*50*ms, 0, 0, 0, 1)

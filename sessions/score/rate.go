@@ -17,13 +17,35 @@ type series struct {
 
 func newSeries(w Window) series { return series{w, make([]float64, bins)} }
 
+// add counts what happened in From < t ≤ To. A window often begins and ends with something that happens (an answer is
+// complete): from the first of n answers to the last there is time for n−1, so what ends with the window is in it, and what
+// it began with is not. The other way round one client's last answer would be missing, and all of a single request.
 func (s *series) add(t request.Time, n float64) {
-	if t < s.window.From || t >= s.window.To {
+	if t <= s.window.From || t > s.window.To {
 		return
 	}
 	// In floats: the product of two int64 would overflow after 2.5 hours.
 	i := int(float64(t-s.window.From) / float64(s.window.To-s.window.From) * bins)
 	s.part[min(i, bins-1)] += n
+}
+
+// spread counts what took from one moment to another, in the shares of that time that lie in the window and its parts. Requests of
+// a closed loop end in bursts, and the window begins with one: to count ends would give the rate of a short run a burst too
+// much, and scatter that is none (GuideLLM weighs by time for the same reason).
+func (s *series) spread(from, to request.Time, n float64) {
+	if to <= from {
+		s.add(to, n)
+		return
+	}
+	width := float64(s.window.To-s.window.From) / bins
+	if width <= 0 {
+		return
+	}
+	// In parts from the window's beginning, and in floats, as above.
+	a, b := float64(from-s.window.From)/width, float64(to-s.window.From)/width
+	for i := int(min(max(a, 0), bins)); i < bins && float64(i) < b; i++ {
+		s.part[i] += n * (min(b, float64(i+1)) - max(a, float64(i))) / (b - a)
+	}
 }
 
 // rate is the sum a second; its interval is that of the mean of the parts, widened by their autocorrelation.
@@ -51,8 +73,9 @@ func (s *series) rate() Rate {
 	return out
 }
 
-// rates makes the throughput of a window: what arrived in it, whichever of the run's requests brought it and whenever that
-// was sent, so that neither edge is poorer than the middle.
+// rates makes the throughput of a window: what happened in it, whichever of the run's requests it was of and whenever that
+// was sent, so that neither edge is poorer than the middle. Tokens of a stream count when they arrive; requests, prompts, and
+// answers in one piece by the share of their time.
 func (s *Score) rates(in Input, own []*request.Record, w Window) {
 	none := Rate{noEstimate()}
 	s.Requests, s.Output, s.Total = none, none, none
@@ -62,19 +85,20 @@ func (s *Score) rates(in Input, own []*request.Record, w Window) {
 	requests, output, total := newSeries(w), newSeries(w), newSeries(w)
 	for _, r := range own {
 		if r.Class == request.OK {
-			requests.add(r.End, 1)
+			requests.spread(r.Sent, r.End, 1)
 		}
 		prompted := r.FirstToken
 		if !r.Streamed {
 			prompted = r.End
 		}
-		if prompted != 0 && r.InputTokens > 0 {
-			total.add(prompted, float64(r.InputTokens))
+		if prompted != 0 && r.Sent != 0 && r.InputTokens > 0 {
+			total.spread(r.Sent, prompted, float64(r.InputTokens))
 		}
 		if !r.Streamed || len(r.Chunks) == 0 {
-			if n := r.Tokens(); n > 0 {
-				output.add(r.End, float64(n))
-				total.add(r.End, float64(n))
+			// When they were made nobody told, but that it was in this time.
+			if n := r.Tokens(); n > 0 && r.Sent != 0 {
+				output.spread(r.Sent, r.End, float64(n))
+				total.spread(r.Sent, r.End, float64(n))
 			}
 			continue
 		}

@@ -29,16 +29,9 @@ func TestTheRunsTogetherAreExactlyWhatTheServerCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	var desk *steer.Desk
-	rec, err := sessions.Record(context.Background(), sessions.Options{Dir: t.TempDir(), Host: "test", Sources: func() []probes.Source {
-		return append(w.Sources(), desk.Sources()...)
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rec.Close()
 	_, at := w.Engines()[0].Target()
-	desk = steer.New(steer.Options{
+	var rec *sessions.Recorder
+	desk := steer.New(steer.Options{
 		Examine: func(ctx context.Context, _ string) (*load.Server, error) {
 			return load.Examine(ctx, load.Target{URL: s.URL()})
 		},
@@ -48,6 +41,13 @@ func TestTheRunsTogetherAreExactlyWhatTheServerCounted(t *testing.T) {
 			return sessions.Scope{Dialect: w.Engines()[0].Dialect(), Sel: `job="vllm",instance="` + instance + `"`}
 		},
 	})
+	rec, err = sessions.Record(context.Background(), sessions.Options{Dir: t.TempDir(), Host: "test", Sources: func() []probes.Source {
+		return append(w.Sources(), desk.Sources()...)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rec.Close()
 	read := func() bool {
 		_, last := rec.Bounds()
 		for _, x := range rec.Targets(last) {

@@ -518,6 +518,67 @@ func TestClosingStoresWhatThereIs(t *testing.T) {
 	})
 }
 
+func TestARunBeyondItsCertificateSaysSoWhileItRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStand(t, 0)
+		s.d.o.Certified = func() Certificate {
+			return Certificate{Text: []byte(`{"streams":2}`), Beyond: func(n int, _ float64) string {
+				if n > 2 {
+					return "certified for 2 streams"
+				}
+				return ""
+			}}
+		}
+		s.set(4)
+		s.runner.begin(1, 2)
+		later(2 * time.Second)
+		if st := s.Status(); st.Bound != "" || !st.Certified {
+			t.Errorf("within it: bound %q, certified %v", st.Bound, st.Certified)
+		}
+		s.runner.begin(1, 2)
+		later(2 * time.Second)
+		if st := s.Status(); st.Bound != "client-bound: certified for 2 streams" {
+			t.Errorf("beyond it: bound %q", st.Bound)
+		}
+		s.end()
+		if r := s.run(1); string(r.Certificate) != `{"streams":2}` {
+			t.Errorf("stored with %s", r.Certificate)
+		}
+	})
+}
+
+func TestRecordsOfAllRunsAreStoredWhateverBecameOfThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStand(t, 0)
+		s.set(1)
+		want := map[uint32]int{}
+		for id := uint32(1); id <= 3; id++ {
+			for i, c := range []request.Class{request.OK, request.Stalled, request.Status} {
+				s.runner.begin(id, 1)
+				later(time.Second)
+				if i == 2 { // it ends after its run was cut
+					s.set(int(id) + 1)
+				}
+				s.runner.end(id, c, "why")
+				want[id]++
+			}
+		}
+		s.end()
+		got := map[uint32]int{}
+		for rec, err := range s.book.Requests(context.Background(), 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[rec.Run]++
+		}
+		for id, n := range want {
+			if got[id] != n {
+				t.Errorf("run %d: %d of its %d requests are stored", id, got[id], n)
+			}
+		}
+	})
+}
+
 func TestWithoutASessionOfOnesOwnThereIsNoLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStand(t, 0)

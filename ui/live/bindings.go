@@ -49,8 +49,8 @@ func (m *Model) Keys() []keys.Binding {
 			Run: func(string) tea.Cmd { return m.openNote() }},
 		{Keys: []string{"B"}, Short: "background", Help: "hand the recording over to a background recorder, so that it outlives this terminal", Group: "recording", Disabled: m.cannotHandOver,
 			Run: func(string) tea.Cmd { return m.act("hand over the recording", m.actions.HandOver) }},
-		{Keys: []string{"R"}, Short: m.takeWord(), Help: "go on recording here after the recorder died", Group: "recording", Disabled: m.cannotTakeOver,
-			Run: func(string) tea.Cmd { return m.act("take the recording over", m.actions.TakeOver) }},
+		{Keys: []string{"R"}, Short: m.takeWord(), Help: "record here: after the recorder died, or instead of one in the background", Group: "recording", Disabled: m.cannotTakeOver,
+			Run: func(string) tea.Cmd { return m.takeOver() }},
 		{Keys: []string{"tab"}, Help: "focus the next panel", Group: "panels", Disabled: nothing, Run: func(string) tea.Cmd { m.moveFocus(1); return nil }},
 		{Keys: []string{"shift+tab", "T"}, Show: "T ⇧tab", Help: "focus the panel before", Group: "panels", Disabled: nothing, Run: func(string) tea.Cmd { m.moveFocus(-1); return nil }},
 		{Keys: []string{"z", "enter"}, Show: "z enter", Help: "zoom the focused panel, and back", Group: "panels", Disabled: nothing, Run: func(string) tea.Cmd {
@@ -104,10 +104,28 @@ func helpNotes() []string {
 func open(o screen.Overlay) tea.Cmd { return func() tea.Msg { return screen.Open{Overlay: o} } }
 
 func (m *Model) takeWord() string {
-	if m.snap != nil && m.snap.info.Recording == sessions.RecorderDied {
+	if r := m.recording(); r == sessions.RecorderDied || r == sessions.RecordingElsewhere && m.bar.Shown() && !m.replay {
 		return "take over"
 	}
 	return ""
+}
+
+// takeOver goes on recording here. Of a recorder that lives it is asked first: that one ends.
+func (m *Model) takeOver() tea.Cmd {
+	take := func() tea.Cmd { return m.act("take the recording over", m.actions.TakeOver) }
+	if m.recording() != sessions.RecordingElsewhere {
+		return take()
+	}
+	pid := "pid " + itoa(m.snap.info.PID)
+	return open(overlay.NewList("take the recording over from "+pid+"?", []overlay.Item{
+		{Name: "leave it", Note: "it goes on in the background, and outlives this terminal"},
+		{Name: "take it over", Note: pid + " ends; the same session goes on here, with load if you like, and ends with this console (B gives it back)"},
+	}, 0, func(i int) tea.Cmd {
+		if i == 0 {
+			return nil
+		}
+		return take()
+	}))
 }
 
 func (m *Model) gpuCount() int {
@@ -164,8 +182,10 @@ func (m *Model) cannotTakeOver() string {
 		return "this session is not being recorded"
 	case m.busy != "":
 		return "busy: " + m.busy
-	case m.recording() != sessions.RecorderDied:
-		return "only after a recorder died"
+	case m.recording() == sessions.RecordingHere:
+		return "this console records already"
+	case m.recording() != sessions.RecorderDied && m.recording() != sessions.RecordingElsewhere:
+		return "nobody recorded here: " + m.recording().String()
 	}
 	return ""
 }

@@ -28,6 +28,11 @@ type Bar struct {
 	// replay says that nothing can be started, because nothing is recorded.
 	replay bool
 	busy   string
+	// starting is whether a start is out. Keys come faster than it is answered: what was asked for last is queued till then, so
+	// that no step is lost and none overtakes another; after is what to do instead where load was to end meanwhile.
+	starting bool
+	queued   *shape.Point
+	after    func()
 }
 
 // Options make a Bar.
@@ -70,6 +75,7 @@ func (b *Bar) take() {
 	}
 	b.status = b.desk.Status()
 	switch {
+	case b.starting:
 	case b.status.Pending != nil:
 		b.draft = *b.status.Pending
 	case b.active() && b.status.Phase != steer.Draining, !b.touched && b.status.Run.ID != 0:
@@ -83,8 +89,9 @@ type started struct {
 	err   error
 }
 
-// looked brings what a first start would do.
+// looked brings what a first start on an engine would do.
 type looked struct {
+	on      string
 	point   shape.Point
 	warning steer.Warning
 	err     error
@@ -106,11 +113,19 @@ func (b *Bar) Update(msg tea.Msg) (cmd tea.Cmd, used bool) {
 			return say("load: "+msg.err.Error(), true), true
 		}
 		if msg.warning.Needed {
-			return open(newWarn(msg.warning, msg.point, func() tea.Cmd { return b.start(msg.point) })), true
+			return open(newWarn(msg.warning, msg.point, func() tea.Cmd { return b.start(msg.on, msg.point) })), true
 		}
-		return b.start(msg.point), true
+		return b.start(msg.on, msg.point), true
 	case started:
-		b.busy = ""
+		b.starting, b.busy = false, ""
+		queued, after := b.queued, b.after
+		b.queued, b.after = nil, nil
+		switch {
+		case after != nil:
+			after()
+		case queued != nil:
+			return b.start(b.target(), *queued), true
+		}
 		b.take()
 		if msg.err != nil {
 			return say("load: "+msg.err.Error(), true), true
@@ -134,19 +149,33 @@ func (b *Bar) begin(p shape.Point) tea.Cmd {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		w, err := desk.Look(ctx, instance, p)
-		return looked{p, w, err}
+		return looked{instance, p, w, err}
 	}
 }
 
-// start starts it without asking.
-func (b *Bar) start(p shape.Point) tea.Cmd {
-	b.busy = "starting"
-	desk, instance := b.desk, b.target()
+// start starts a point on an engine without asking, or changes to it.
+func (b *Bar) start(instance string, p shape.Point) tea.Cmd {
+	if b.starting {
+		b.queued = &p
+		return nil
+	}
+	b.starting, b.busy = true, "starting"
+	desk := b.desk
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		return started{p, desk.Start(ctx, instance, p)}
 	}
+}
+
+// end does what ends the load: at once, and again when a start that is out has been answered, so that it isn't overtaken.
+func (b *Bar) end(how func()) {
+	b.queued = nil
+	if b.starting {
+		b.after = how
+	}
+	how()
+	b.take()
 }
 
 // target is the engine that a change goes to: the one under load, whichever is shown.
@@ -166,7 +195,7 @@ func (b *Bar) change(p shape.Point) tea.Cmd {
 	if !b.sending() {
 		return nil
 	}
-	return b.start(p)
+	return b.start(b.target(), p)
 }
 
 // sending tells whether a point is in force, so that a change is one of the load and not of what would be started.
@@ -175,5 +204,5 @@ func (b *Bar) sending() bool {
 	case steer.Preparing, steer.Settling, steer.Running:
 		return true
 	}
-	return false
+	return b.starting
 }

@@ -168,8 +168,11 @@ func (p *page) requests(s *score.Score) {
 	}
 	p.line(text{{theme.Dim, "tokens: prompt "}, {theme.Plain, tokens(s.InputTokens)}, {theme.Dim, " · of them cached "}, {theme.Plain, tokens(s.CachedTokens)},
 		{theme.Dim, " · output "}, {theme.Plain, tokens(s.OutputTokens)}, {theme.Dim, " · in flight, mean "}, {theme.Plain, value(s.MeanInFlight, "")}})
-	if s.Merged > 0 || s.Guessed > 0 {
-		p.say(theme.Warn, fmt.Sprintf("▲ %s of chunk gaps are of merged arrivals; %s of requests have guessed tokens per chunk", share(s.Merged), share(s.Guessed)))
+	if s.Merged > 0 {
+		p.say(theme.Warn, "▲ "+share(s.Merged)+" of chunk gaps are of merged arrivals: their stamps may be those of a later piece")
+	}
+	if s.Guessed > 0 {
+		p.say(theme.Warn, "▲ "+share(s.Guessed)+" of requests have guessed tokens per chunk: nobody told them, each chunk counts as one")
 	}
 	if s.Steady == (score.Window{}) {
 		p.say(theme.Warn, "▲ no steady window, the numbers are of the whole run: "+s.SteadyWhy)

@@ -34,8 +34,7 @@ func (b *Bar) Keys() []keys.Binding {
 	start := keys.Binding{Keys: []string{"s"}, Help: "start the load; again, let it end: what is under way is answered", Group: group, Disabled: b.cannot, Run: func(string) tea.Cmd { return b.toggle() }}
 	list := []keys.Binding{opens, start,
 		{Keys: []string{"C"}, Help: "cancel: end the load and give up what is under way", Group: group, Disabled: b.cannotCancel, Run: func(string) tea.Cmd {
-			b.desk.Cancel()
-			b.take()
+			b.end(b.desk.Cancel)
 			return nil
 		}},
 		{Keys: []string{"u"}, Help: "one step more: a client, from 16 on an eighth of them; a fifth of the rate", Group: group, Disabled: b.cannotStep, Run: set(func(p shape.Point) shape.Point { return Step(p, 1) })},
@@ -80,7 +79,7 @@ func (b *Bar) cannotCancel() string {
 	if why := b.cannot(); why != "" {
 		return why
 	}
-	if !b.active() {
+	if !b.active() && !b.starting {
 		return "no load is on"
 	}
 	return ""
@@ -99,13 +98,12 @@ func (b *Bar) cannotStep() string {
 // toggle starts, or lets end what is on.
 func (b *Bar) toggle() tea.Cmd {
 	switch {
-	case b.busy != "":
+	case b.busy != "" && !b.starting:
 		return say("load: "+b.busy, false)
 	case b.status.Phase == steer.Draining:
 		return say("draining: what is under way ends by itself; C gives it up", false)
-	case b.active():
-		b.desk.Stop()
-		b.take()
+	case b.active() || b.starting:
+		b.end(b.desk.Stop)
 		return nil
 	}
 	if why := wrong(b.draft); why != "" {

@@ -22,7 +22,6 @@ type Runs struct {
 	picked []uint32 // at most two
 	view   runsView
 	scroll int
-	h      int
 }
 
 type runsView int

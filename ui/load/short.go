@@ -32,8 +32,12 @@ func inShort(s *score.Score) text {
 	if s.Failed > 0 {
 		t = append(t, span{theme.Bad, ", " + itoa(s.Failed) + " failed"})
 	}
-	p95, ink := plain(s.TTFT.P95, "s")
-	t = append(t, span{theme.Dim, " · TTFT p95 "}, span{ink, p95}, span{theme.Dim, " · output "}, span{theme.Strong, value(s.Output.Value, "tokens/s")})
+	name, q := "p95 ", s.TTFT.P95
+	if q.Needs > 0 && !q.Failed {
+		name, q = "p50 ", s.TTFT.P50
+	}
+	ttft, ink := plain(q, "s")
+	t = append(t, span{theme.Dim, " · TTFT " + name}, span{ink, ttft}, span{theme.Dim, " · output "}, span{theme.Strong, value(s.Output.Value, "tokens/s")})
 	if len(s.Flags) > 0 {
 		t = append(t, span{theme.Plain, "  "})
 		t = append(t, flagsShort(s.Flags, 40)...)
