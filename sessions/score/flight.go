@@ -32,6 +32,15 @@ func flightOf(records []request.Record) flight {
 	return f
 }
 
+// at is how many were in flight just before a moment.
+func (f flight) at(t request.Time) int {
+	i, _ := slices.BinarySearchFunc(f, t, func(s step, t request.Time) int { return cmp.Compare(s.at, t) })
+	if i == 0 {
+		return 0
+	}
+	return f[i-1].n
+}
+
 // mean is the mean number in flight over a window.
 func (f flight) mean(w Window) float64 {
 	if w.To <= w.From {

@@ -93,6 +93,16 @@ func steady(in Input, own []*request.Record, f flight) (Window, string, bool) {
 			return Window{}, fmt.Sprintf("not steady: %.1f requests in flight in the mean for %d clients", mean, a.Clients), false
 		}
 	}
+	sent := sentIn(own, w)
+	if sent == 0 {
+		return Window{}, fmt.Sprintf("not steady: no request was sent in the %s that warm-up and tail leave", short(w.To.Sub(w.From))), false
+	}
+	if a.Kind != shape.Closed {
+		if more := overrun(f, w, sent, a); more > 0 {
+			return Window{}, fmt.Sprintf("not steady: of %d requests that were sent from %s on %d piled up: the server is asked for more than it can do",
+				sent, short(w.From.Sub(in.Whole.From)), more), false
+		}
+	}
 	trends, looked := trend(own, f, w, !fixed)
 	if len(trends) > 0 {
 		return Window{}, "not steady: " + strings.Join(trends, ", "), false
@@ -100,10 +110,28 @@ func steady(in Input, own []*request.Record, f flight) (Window, string, bool) {
 	if looked {
 		said = append(said, "no trend in latency or requests in flight")
 	} else {
-		said = append(said, fmt.Sprintf("too few requests to look for a trend (%d)", sentIn(own, w)))
+		said = append(said, fmt.Sprintf("too few requests to look for a trend (%d)", sent))
 	}
 	from, to := w.From.Sub(in.Whole.From), w.To.Sub(in.Whole.From)
 	return w, fmt.Sprintf("%s to %s of %s: %s", short(from), short(to), short(in.Whole.To.Sub(in.Whole.From)), strings.Join(said, "; ")), true
+}
+
+// overrun is by how many the requests in flight grew over an open loop's window, if that is more than a tenth of what was sent and
+// more than chance does; else 0. A slope alone misses a queue that was long when the window began, because it then grows by a
+// small share of itself. What arrives and what leaves are at most as uncertain as two Poisson counts, or a burstier process's.
+func overrun(f flight, w Window, sent int, a shape.Arrival) int {
+	more := f.at(w.To) - f.at(w.From)
+	scatter := 1.0
+	switch {
+	case a.Kind == shape.Gamma && a.Burstiness > 0 && a.Burstiness < 1:
+		scatter = 1 / a.Burstiness
+	case a.Kind == shape.Trace:
+		scatter = 10 // other people's traffic comes in bursts of its own
+	}
+	if float64(more) <= max(0.1*float64(sent), 4*math.Sqrt(float64(sent)*(1+scatter))) {
+		return 0
+	}
+	return more
 }
 
 func short(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

@@ -244,7 +244,7 @@ func (p *page) latencies(s *score.Score) {
 		row = append(row, right(theme.Dim, figure.Short(float64(x.Count)), 8))
 		p.line(row)
 	}
-	p.say(theme.Faint, "needs n: so many more requests until that percentile has an interval. failed: it lies among the failures, which rank above every success.")
+	p.say(theme.Faint, "needs n: so many more requests until that percentile has an interval. failed: it lies among the failures, which rank above every success; +✗: its interval reaches into them.")
 }
 
 // summaryOf gives the latency that a formula is of, nil if it is of another number.

@@ -89,7 +89,7 @@ func glue(name string) string {
 }
 
 // estimate writes a value with its 95 % interval: "312 ms ±9", or "312 ms −9+43" where it is lopsided. An end among the
-// failures is "fail".
+// failures is ✗.
 func estimate(e score.Estimate, unit string, ascii bool) string {
 	if math.IsNaN(e.Value) {
 		return figure.Absent
@@ -121,7 +121,7 @@ func estimate(e score.Estimate, unit string, ascii bool) string {
 	lo, hi := written(math.Max(low, 0), digits), written(math.Max(high, 0), digits)
 	switch {
 	case math.IsInf(high, 1):
-		return out + " " + minus + lo + "+fail"
+		return out + " " + minus + lo + "+✗"
 	case lo == hi || math.Abs(low-high) <= 0.35*math.Max(low, high):
 		return out + " " + pm + written(math.Max(low, high), digits)
 	}

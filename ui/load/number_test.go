@@ -19,7 +19,7 @@ func TestANumberIsWrittenAsFarAsItIsKnown(t *testing.T) {
 		{"in ASCII too", 0.3124, 0.303, 0.3214, "s", "312 ms +-9", true, false},
 		{"a narrow one gives more digits", 0.02143, 0.02139, 0.02147, "s/token", "21.43 ms ±0.04", false, false},
 		{"a lopsided one has two sides", 0.312, 0.303, 0.355, "s", "312 ms −9+43", false, false},
-		{"one that reaches into the failures says so", 0.312, 0.303, inf, "s", "312 ms −9+fail", false, false},
+		{"one that reaches into the failures says so", 0.312, 0.303, inf, "s", "312 ms −9+✗", false, false},
 		{"a wide one takes digits away", 2.94, 1.2, 4.7, "s", "3 s ±2", false, false},
 		{"seconds from one on", 1.924, 1.89, 1.96, "s", "1.92 s ±0.04", false, false},
 		{"microseconds below a millisecond", 0.00019, 0.00018, 0.0002, "s", "190 µs ±10", false, false},

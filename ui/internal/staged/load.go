@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -27,67 +26,70 @@ func Point(clients int) shape.Point {
 		Output: shape.Output{Length: shape.Tokens(128)}, Cache: shape.Cold, SLO: shape.SLO{TTFT: 500 * time.Millisecond, TPOT: 50 * time.Millisecond}}
 }
 
-// Requests makes the records of a closed loop of so many clients from a moment on, for so long: TTFT and TPOT around the
-// given seconds, every failEvery-th a failure (0: none). They are the same every time.
-func Requests(run uint32, clients int, from time.Time, long time.Duration, ttft, tpot float64, failEvery int) []request.Record {
-	r := rand.New(rand.NewPCG(uint64(run), 7))
-	var out []request.Record
-	end := from.Add(long)
-	for c := range clients {
-		at := from.Add(time.Duration(c) * 3 * time.Millisecond)
-		for at.Before(end) {
-			n := 128
-			first := time.Duration(ttft * math.Exp(0.25*r.NormFloat64()) * 1e9)
-			rec := request.Record{Run: run, Seq: uint32(len(out)), Client: int32(c), Scheduled: request.Time(at.UnixNano()), Streamed: true, Stamped: true, Asked: int32(n),
-				InputTokens: 512, CachedTokens: 0, OutputTokens: int32(n), Counting: request.ByIDs, Finish: "length", Group: request.Unknown,
-				Queue: request.Unknown, Prefill: request.Unknown, Decode: request.Unknown}
-			rec.Sent = rec.Scheduled + request.Time(r.IntN(400_000))
-			rec.FirstToken = rec.Sent + request.Time(first)
-			gap := time.Duration(tpot * math.Exp(0.08*r.NormFloat64()) * 1e9)
-			rec.Chunks = append(rec.Chunks, request.Chunk{Gap: first, Tokens: 1})
-			for range n - 1 {
-				rec.Chunks = append(rec.Chunks, request.Chunk{Gap: gap, Tokens: 1})
-			}
-			rec.LastToken = rec.FirstToken + request.Time(gap)*request.Time(n-1)
-			rec.End = rec.LastToken + 200_000
-			if failEvery > 0 && len(out)%failEvery == failEvery-1 {
-				rec.Class, rec.Message, rec.Status = request.InStream, `{"error":"the engine\x1b[31m core died"}`, 200
-				rec.Chunks, rec.OutputTokens = rec.Chunks[:4], 4
-				rec.LastToken = rec.FirstToken + request.Time(gap)*3
-				rec.End = rec.LastToken
-			}
-			out = append(out, rec)
-			at = rec.End.At().Add(2 * time.Millisecond)
+// Score is a made-up score of a closed loop of so many clients over so long: TTFT and TPOT around the given seconds, so many
+// requests of which some failed. With failures p99 reads failed, with few requests the upper percentiles say how many they need.
+func Score(from time.Time, long time.Duration, clients, ok, failed int, ttft, tpot float64) score.Score {
+	at := func(t time.Time) request.Time { return request.Time(t.UnixNano()) }
+	w := score.Window{From: at(from), To: at(from.Add(long))}
+	sum := func(middle, spread float64) score.Summary {
+		width := spread / math.Sqrt(float64(ok))
+		e := func(v, down, up float64) score.Estimate {
+			return score.Estimate{Value: v, Low: v * (1 - down*width), High: v * (1 + up*width)}
 		}
+		q := func(v, down, up float64, least int) score.Quantile {
+			x := score.Quantile{Estimate: e(v, down, up), Needs: max(0, least-ok)}
+			if x.Needs > 0 {
+				x.Low, x.High = math.NaN(), math.NaN()
+			}
+			return x
+		}
+		out := score.Summary{Count: ok, Failed: failed, Mean: e(middle*1.03, 2, 2), P50: q(middle, 2.4, 2.5, 6), P90: q(middle*(1+1.3*spread), 3, 4, 36), P95: q(middle*(1+1.7*spread), 3, 6, 72),
+			P99: q(middle*(1+2.4*spread), 5, 16, 368), P999: q(middle*(1+3.2*spread), 9, 20, 3688), Min: middle * (1 - spread), Max: middle * (1 + 3.4*spread), Effective: float64(ok)}
+		if failed > 0 {
+			for _, x := range []*score.Quantile{&out.P99, &out.P999} {
+				*x = score.Quantile{Estimate: score.Estimate{Value: math.NaN(), Low: x.Low, High: math.Inf(1)}, Failed: true}
+			}
+			out.P95.High = math.Inf(1)
+		}
+		return out
+	}
+	none := score.Summary{Mean: score.Estimate{Value: math.NaN(), Low: math.NaN(), High: math.NaN()}}
+	rate := func(v float64) score.Rate {
+		return score.Rate{Estimate: score.Estimate{Value: v, Low: v * 0.97, High: v * 1.03}}
+	}
+	each := float64(ok) / long.Seconds()
+	out := score.Score{Whole: w, Steady: w, SteadyWhy: "all clients in flight; no trend in latency or requests in flight", Sent: ok + failed + clients, OK: ok, Failed: failed, Crossing: clients,
+		InputTokens: int64(512 * ok), OutputTokens: int64(128 * ok), TTFT: sum(ttft, 0.3), TTFTSched: sum(ttft+0.0002, 0.3), TPOT: sum(tpot, 0.08), ITL: sum(tpot, 0.1), Gap: sum(tpot, 0.1),
+		E2E: sum(ttft+127*tpot, 0.1), E2ESched: sum(ttft+127*tpot, 0.1), Normalized: sum((ttft+127*tpot)/128, 0.1), Lag: sum(0.0002, 0.4), Queue: none, Prefill: none, Rest: none,
+		Requests: rate(each), Output: rate(128 * each), Total: rate(640 * each), MeanInFlight: float64(clients)}
+	share := math.Min(1, 0.5/(ttft*1.6)) * float64(ok) / float64(ok+failed)
+	good := int(share * float64(ok+failed))
+	out.Goodput = score.Goodput{Asked: true, Good: good, GoodSent: good, Tried: ok + failed, Share: score.Estimate{Value: share, Low: share - 0.02, High: math.Min(1, share+0.02)}, Met: share >= 0.99,
+		Requests: share * each, Tokens: 128 * share * each}
+	if failed > 0 {
+		out.Errors = []score.ErrorCount{{Class: request.InStream, Count: failed, First: "{\"error\":\"the engine\x1b[31m core died\"}"}}
 	}
 	return out
 }
 
 // LoadRuns puts runs of load into a session: three that went well at different loads, one with failures and flags, one too short
-// for its percentiles, one that sent nothing, one that broke, and one that goes on. Their scores are package score's own.
+// for its percentiles, one that sent nothing, one that broke, and one that goes on.
 func LoadRuns(s *Session) {
 	begin := s.Now.Add(-14 * time.Minute)
 	target := map[string]string{"url": "http://127.0.0.1:8000", "engine": "vllm", "version": "0.32.0", "model": "meta-llama/Llama-3.1-8B-Instruct"}
-	add := func(after time.Duration, clients int, long time.Duration, ttft, tpot float64, failEvery int, change func(*sessions.Run)) {
+	add := func(after time.Duration, clients int, long time.Duration, ok, failed int, ttft, tpot float64, change func(*sessions.Run)) {
 		r := sessions.Run{ID: uint32(len(s.RunsNow) + 1), Point: Point(clients), Target: target, State: sessions.Done}
 		r.Began = begin.Add(after)
 		r.Settled = r.Began.Add(time.Second)
 		r.Cut = r.Settled.Add(long)
-		records := Requests(r.ID, clients, r.Settled, long, ttft, tpot, failEvery)
-		r.Ended = r.Cut
-		for _, x := range records {
-			if at := x.End.At(); at.After(r.Ended) {
-				r.Ended = at
-			}
-		}
-		got := score.Of(score.Input{Records: records, Run: r.ID, Point: r.Point, Whole: score.Window{From: request.Time(r.Settled.UnixNano()), To: request.Time(r.Cut.UnixNano())}})
+		r.Ended = r.Cut.Add(3 * time.Second)
+		got := Score(r.Settled, long, clients, ok, failed, ttft, tpot)
 		r.Score = &got
 		r.Reconciled = Reconciled(got, r.Settled, r.Cut)
 		if change != nil {
 			change(&r)
 		}
 		s.RunsNow = append(s.RunsNow, r)
-		s.RequestsAll = append(s.RequestsAll, records...)
 		label := r.Point.Filled().String()
 		mark := func(at time.Time, kind, title string) {
 			s.EventsAll = append(s.EventsAll, probes.Event{Time: at, Kind: kind, Subject: "run/" + strconv.Itoa(int(r.ID)), Severity: probes.Note, Title: title,
@@ -101,24 +103,23 @@ func LoadRuns(s *Session) {
 	flags := func(f ...score.Flag) func(*sessions.Run) {
 		return func(r *sessions.Run) { r.Score.Flags = f }
 	}
-	add(0, 4, 2*time.Minute, 0.11, 0.0135, 0, nil)
-	add(2*time.Minute+time.Second, 16, 2*time.Minute, 0.19, 0.0172, 0, nil)
-	add(4*time.Minute+2*time.Second, 64, 2*time.Minute, 0.46, 0.031, 45, flags(
+	add(0, 4, 2*time.Minute, 259, 0, 0.11, 0.0135, nil)
+	add(2*time.Minute+time.Second, 16, 2*time.Minute, 793, 0, 0.19, 0.0172, nil)
+	add(4*time.Minute+2*time.Second, 64, 2*time.Minute, 1697, 40, 0.46, 0.031, flags(
 		score.Flag{Kind: "client-bound", Invalid: true, Title: "this client, not the server, decided the numbers", Evidence: "send lag p99 38 ms of a TTFT p50 of 460 ms; 1.0 of 2 cores",
 			Do: "run pitwall on another host, or with fewer streams"},
 		score.Flag{Kind: "foreign-traffic", Title: "others used the server", Evidence: "the server finished 1,204 requests, 1,180 of them ours", Do: "ask who else is there, or repeat when it is quiet"}))
-	add(6*time.Minute+30*time.Second, 2, 6*time.Second, 0.09, 0.0131, 0, func(r *sessions.Run) {
+	add(6*time.Minute+30*time.Second, 2, 6*time.Second, 5, 0, 0.09, 0.0131, func(r *sessions.Run) {
 		r.Label = "quick look"
-		r.Score.Flags = []score.Flag{{Kind: "too-few", Title: "too few requests for p99", Evidence: "8 requests, p99 needs 291 more", Do: "let it run longer"}}
+		r.Score.Flags = []score.Flag{{Kind: "too-few", Title: "too few requests for p99", Evidence: "5 requests, p50 needs 1 more", Do: "let it run longer"}}
 	})
-	add(7*time.Minute, 1, 2*time.Second, 60, 0.01, 0, func(r *sessions.Run) {
-		empty := score.Of(score.Input{Run: r.ID, Point: r.Point, Whole: score.Window{From: request.Time(r.Settled.UnixNano()), To: request.Time(r.Cut.UnixNano())}})
-		r.Score, r.Reconciled = &empty, nil
+	add(7*time.Minute, 1, 2*time.Second, 0, 0, 1, 0.01, func(r *sessions.Run) {
+		r.Score, r.Reconciled = &score.Score{Whole: r.Score.Whole, SteadyWhy: "no request"}, nil
 	})
-	add(8*time.Minute, 16, 30*time.Second, 0.2, 0.017, 0, func(r *sessions.Run) {
+	add(8*time.Minute, 16, 30*time.Second, 190, 0, 0.2, 0.017, func(r *sessions.Run) {
 		r.State, r.Why, r.Score, r.Reconciled = sessions.Broken, "the engine died: nothing listens on port 8000", nil, nil
 	})
-	add(11*time.Minute, 32, 4*time.Minute, 0.27, 0.021, 0, func(r *sessions.Run) {
+	add(11*time.Minute, 32, 4*time.Minute, 1900, 0, 0.27, 0.021, func(r *sessions.Run) {
 		r.State, r.Cut, r.Ended, r.Score, r.Reconciled = sessions.Measuring, time.Time{}, time.Time{}, nil, nil
 	})
 }
@@ -213,8 +214,7 @@ func (d *Desk) Status() steer.Status { return d.Now }
 func RunningDesk(s *Session) *Desk {
 	d := &Desk{}
 	run := s.RunsNow[len(s.RunsNow)-1]
-	records := Requests(run.ID, 32, run.Began, s.Now.Sub(run.Began), 0.27, 0.021, 0)
-	got := score.Of(score.Input{Records: records, Run: run.ID, Point: run.Point, Whole: score.Window{From: request.Time(run.Began.UnixNano()), To: request.Time(s.Now.UnixNano())}})
+	got := Score(run.Began, s.Now.Sub(run.Began), 32, 1931, 0, 0.27, 0.021)
 	d.Now = steer.Status{Phase: steer.Running, Instance: "127.0.0.1:8000", Point: run.Point, Run: run, Clients: 32, InFlight: 32, LagP50: 90 * time.Microsecond, LagP99: 400 * time.Microsecond,
 		LagMax: time.Millisecond, CPU: 0.12, Certified: true}
 	d.Now.Tally = load.Tally{Run: run.ID, Begun: got.Sent, InFlight: 32}
