@@ -125,7 +125,7 @@ func TestAClientThatDoesNotReadGetsEverythingLaterAndItIsSaid(t *testing.T) {
 	if !bytes.Contains(all, []byte(`"completion_tokens":2000000}`)) {
 		t.Error("usage does not say two million tokens")
 	}
-	if n := bytes.Count(all, []byte(" the"))*16; n != 2_000_000 {
+	if n := bytes.Count(all, []byte(" the")) * 16; n != 2_000_000 {
 		t.Errorf("%d tokens came", n)
 	}
 	if a := wait(t, s, "one"); !a.Choked || a.Left || a.Tokens != 2_000_000 {

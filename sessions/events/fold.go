@@ -44,6 +44,8 @@ func (f *folder) take(e probes.Event) {
 	switch phase := e.Attrs["phase"]; {
 	case e.Kind == probes.KindEngineState:
 		f.state(e)
+	case isRun(e.Kind):
+		f.run(e)
 	case phase != "":
 		f.phase(key, phase, e)
 	case e.Kind == "gpu.back":

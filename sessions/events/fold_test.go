@@ -209,6 +209,24 @@ func TestFoldingMakesEpisodesOfEvents(t *testing.T) {
 			at:   9,
 			want: []string{"1 critical host.oom_kill host out of memory: the kernel killed a process on this host", "2 warning engine.changed engine/e:1 model changed: a → b"},
 		},
+		"a run of load is one episode, from its beginning to its last request, and its end says what it gave": {
+			events: []probes.Event{
+				told(10, probes.Note, "run.began", "run/1", "run 1 began: c=8 512→128 cold", "run=1"),
+				told(40, probes.Note, "run.cut", "run/1", "run 1 cut", "run=1"),
+				told(40, probes.Note, "run.began", "run/2", "run 2 began: chat", "run=2"),
+				told(44, probes.Note, "run.ended", "run/1", "run 1 ended: 24 requests, 2 failed", "run=1"),
+				told(60, probes.Warning, "run.ended", "run/2", "run 2 is broken: the engine is gone", "run=2"),
+				told(61, probes.Note, "run.began", "run/3", "run 3 began: chat", "run=3"),
+				told(70, probes.Warning, "run.ended", "run/9", "run 9 is broken: its recorder died", "run=9"),
+			},
+			at: 80,
+			want: []string{
+				"10–44 note run.began run/1 run 1: c=8 512→128 cold: 24 requests, 2 failed",
+				"40–60 warning run.began run/2 run 2: chat: broken: the engine is gone",
+				"61– note run.began run/3 run 3: chat",
+				"70 warning run.ended run/9 run 9 is broken: its recorder died",
+			},
+		},
 		"of what had not happened yet nothing is known": {
 			events: []probes.Event{
 				told(10, probes.Warning, rule, "engine/e:1", "preempting", "phase=began"),

@@ -90,7 +90,7 @@ func (r *run) ending() probes.Event {
 	case r.broken || r.lost != "":
 		severity, title = probes.Warning, r.name()+" is broken: "+r.Why
 	case r.State == sessions.Broken:
-		title = "ended unscored: " + r.Why
+		title = r.name() + " ended: unscored, " + r.Why
 	case r.Why != "":
 		title += ": " + r.Why
 	}
