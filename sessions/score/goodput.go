@@ -56,7 +56,8 @@ func goodput(slo shape.SLO, j judgement, own []*request.Record, w Window) Goodpu
 		want = defaultShare
 	}
 	out.Met = share >= want
-	requests, tokens := newSeries(w), newSeries(w)
+	known := known(own, w)
+	requests, tokens := newSeries(known), newSeries(known)
 	for _, r := range own {
 		if Good(r, slo, false) {
 			requests.spread(r.Sent, r.End, 1)

@@ -73,6 +73,22 @@ func (s *series) rate() Rate {
 	return out
 }
 
+// known is the part of a window in which it is known how long every request took: until the first one was sent that was given up.
+// Shares of time can't be told of those, and to leave them out would make the end of the window poorer than the rest. Where that
+// is less than half of the window (one hung from the beginning), it is all of it: few are missing then.
+func known(own []*request.Record, w Window) Window {
+	out := w
+	for _, r := range own {
+		if r.Class == request.Cancelled && r.Sent != 0 && r.End > w.From {
+			out.To = min(out.To, r.Sent)
+		}
+	}
+	if out.To-w.From < (w.To-w.From)/2 {
+		return w
+	}
+	return out
+}
+
 // rates makes the throughput of a window: what happened in it, whichever of the run's requests it was of and whenever that
 // was sent, so that neither edge is poorer than the middle. Tokens of a stream count when they arrive; requests, prompts, and
 // answers in one piece by the share of their time.
@@ -82,7 +98,11 @@ func (s *Score) rates(in Input, own []*request.Record, w Window) {
 	if w.To <= w.From {
 		return
 	}
-	requests, output, total := newSeries(w), newSeries(w), newSeries(w)
+	known := known(own, w)
+	requests, output, total := newSeries(known), newSeries(w), newSeries(w)
+	if !streamed(own) {
+		output, total = newSeries(known), newSeries(known)
+	}
 	for _, r := range own {
 		if r.Class == request.OK {
 			requests.spread(r.Sent, r.End, 1)

@@ -56,6 +56,42 @@ func TestAShortRunHasTheRateOfALongOne(t *testing.T) {
 	}
 }
 
+func TestRequestsThatWereGivenUpDoNotLowerTheRate(t *testing.T) {
+	for _, c := range []struct {
+		what     string
+		streamed bool
+		hung     bool
+	}{{"streams", true, false}, {"answers in one piece", false, false}, {"streams, and one that hung all the time", true, true}} {
+		// Four clients that take 0.5 s, given up 0.4 s into their last round of ten.
+		records := closed(1, 4, 0, 5*time.Second, func(client, i int) (time.Duration, time.Duration, int) { return 99 * ms, 10 * ms, 41 })
+		cut := at(4900 * ms)
+		for i := range records {
+			r := &records[i]
+			if r.Streamed = c.streamed; !c.streamed {
+				r.FirstToken, r.LastToken, r.Chunks = 0, 0, nil
+			}
+			if r.End > cut {
+				r.Class, r.End = request.Cancelled, cut
+			}
+		}
+		want := 8.0
+		if c.hung {
+			hung := answer(1, uint32(len(records)), 0, 0, 0, 0, 0)
+			hung.Class, hung.End, hung.FirstToken, hung.LastToken, hung.Chunks = request.Cancelled, cut, 0, 0, nil
+			records = append(records, hung)
+			want *= 4.5 / 4.9 // less than there is: of four requests it is not known how much longer they would have taken
+		}
+		p := clients(4)
+		p.SLO.E2E = time.Second
+		s := Of(Input{Records: records, Run: 1, Whole: Window{at(0), cut}, Point: p})
+		near(t, c.what+": requests/s", s.Requests.Value, want, 0.1)
+		near(t, c.what+": good requests/s", s.Goodput.Requests, want, 0.1)
+		if !c.streamed {
+			near(t, c.what+": tokens/s", s.Output.Value, 8*41, 0.02*8*41)
+		}
+	}
+}
+
 func TestWhatEndsWithTheWindowIsInItAndWhatItBeganWithIsNot(t *testing.T) {
 	s := newSeries(Window{at(time.Second), at(2 * time.Second)})
 	for _, d := range []time.Duration{time.Second, 1500 * ms, 2 * time.Second, 2*time.Second + 1} {
