@@ -177,3 +177,49 @@ func TestEachFlagHasItsEvidenceAndIsNotRaisedWithoutIt(t *testing.T) {
 		})
 	}
 }
+
+// A page that has become slow is due more seldom, so its share of good readings stays high.
+func TestALongTimeWithoutAReadingIsAGapHoweverFewWereDue(t *testing.T) {
+	records := loop(1, 10.3, 60)
+	for _, c := range []struct {
+		what string
+		slow func(now float64) (every time.Duration, fails bool)
+		want string
+	}{
+		{"every second", func(float64) (time.Duration, bool) { return time.Second, false }, ""},
+		{"every five seconds", func(float64) (time.Duration, bool) { return 5 * time.Second, false }, ""},
+		{"first every second, then every five", func(now float64) (time.Duration, bool) {
+			if now < 30 {
+				return time.Second, false
+			}
+			return 5 * time.Second, false
+		}, ""},
+		{"then every five, and one of them fails", func(now float64) (time.Duration, bool) {
+			if now < 30 {
+				return time.Second, false
+			}
+			return 5 * time.Second, now > 38 && now < 42
+		}, "the engine's page was not read from 12:00:"},
+	} {
+		s := server(records, nil)
+		inner := s.of
+		fails := false
+		s.of = func(now float64) map[string]float64 {
+			if fails {
+				return nil
+			}
+			return inner(now)
+		}
+		rec := recordedBy(t, 70, func(now float64) { s.every, fails = c.slow(now) }, s)
+		flags, _, err := Judge(t.Context(), rec, runOf(1, 10.3, 60, records, alone), records, options(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch f := flagOf(flags, "scrape-gaps"); {
+		case c.want == "" && f != nil:
+			t.Errorf("%s: %s", c.what, f.Evidence)
+		case c.want != "" && (f == nil || !strings.HasPrefix(f.Evidence, c.want)):
+			t.Errorf("%s: %v, want %s", c.what, f, c.want)
+		}
+	}
+}

@@ -108,6 +108,9 @@ func (j *judge) gaps(ctx context.Context) {
 			missing = fmt.Sprintf("%.0f of %.0f readings of the engine's page between %s and %s", good, due, clock(j.from), clock(j.to))
 		}
 	}
+	if j.scope.Dialect != nil && missing == "" {
+		missing = j.unread(ctx, span)
+	}
 	for _, e := range j.reader.Events(j.from, j.to) {
 		if e.Kind == "recorder.gap" {
 			missing = fmt.Sprintf("%s: %s", clock(e.Time), e.Title)
@@ -117,6 +120,31 @@ func (j *judge) gaps(ctx context.Context) {
 		j.flag("scrape-gaps", false, "readings are missing", missing, "trust our own latencies; what the server and the host did meanwhile is not known")
 	}
 }
+
+// unread says where in the measured time the engine's page was not read for long. A page that takes seconds is read more seldom,
+// so that every reading which was due may be there and the middle of the run be missing all the same.
+func (j *judge) unread(ctx context.Context, span string) string {
+	least := j.value(ctx, "min(min_over_time("+intervalMetric+"{$sel}["+span+"]))", j.to)
+	if math.IsNaN(least) {
+		return ""
+	}
+	limit := max(mostUnread, time.Duration(3*least*float64(time.Second)))
+	var a, b time.Time
+	last := j.from
+	for _, r := range append(j.readings(ctx, j.from, j.to), reading{at: j.to}) {
+		if r.at.Sub(last) > b.Sub(a) {
+			a, b = last, r.at
+		}
+		last = r.at
+	}
+	if b.Sub(a) <= limit {
+		return ""
+	}
+	return fmt.Sprintf("the engine's page was not read from %s to %s, %.0f s; up to %.0f s is well", clock(a), clock(b), b.Sub(a).Seconds(), limit.Seconds())
+}
+
+// mostUnread is for how long an engine's page may be unread though it is due more often: longer than one slow reading.
+const mostUnread = 7 * time.Second
 
 // simulated flags what was no real engine.
 func (j *judge) simulated(context.Context) {

@@ -65,6 +65,12 @@ func (p *page) Read(context.Context) probes.Reading {
 // recorded is a session of so many seconds.
 func recorded(t *testing.T, seconds int, pages ...*page) *sessions.Recorder {
 	t.Helper()
+	return recordedBy(t, seconds, func(float64) {}, pages...)
+}
+
+// recordedBy is one in which something happens before each tick.
+func recordedBy(t *testing.T, seconds int, before func(now float64), pages ...*page) *sessions.Recorder {
+	t.Helper()
 	rec, err := sessions.NewRecorder(sessions.Options{Host: "h", Sources: func() []probes.Source {
 		var out []probes.Source
 		for _, p := range pages {
@@ -80,6 +86,7 @@ func recorded(t *testing.T, seconds int, pages ...*page) *sessions.Recorder {
 		for _, p := range pages {
 			p.now = float64(i)
 		}
+		before(float64(i))
 		if err := rec.Tick(t.Context(), at(float64(i))); err != nil {
 			t.Fatal(err)
 		}
