@@ -30,6 +30,7 @@ func Of(in Input) Score {
 	}
 	judged := out.latencies(in, own, window)
 	out.rates(in, own, window)
+	out.Overall = overall(own)
 	out.Goodput = goodput(in.Point.SLO, judged, own, window)
 	out.MeanInFlight = math.NaN()
 	if window.To > window.From {

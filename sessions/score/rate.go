@@ -141,3 +141,33 @@ func (s *Score) rates(in Input, own []*request.Record, w Window) {
 	}
 	s.Requests, s.Output, s.Total = requests.rate(), output.rate(), total.rate()
 }
+
+// overall counts what ended OK from the first request sent to the last one over.
+func overall(own []*request.Record) *Overall {
+	var first, last request.Time
+	var out Overall
+	for _, r := range own {
+		if r.Sent == 0 {
+			continue
+		}
+		if first == 0 || r.Sent < first {
+			first = r.Sent
+		}
+		last = max(last, r.End)
+		if r.Class != request.OK {
+			continue
+		}
+		n := float64(max(0, r.Tokens()))
+		out.Requests++
+		out.Output += n
+		out.Total += n + float64(max(0, r.InputTokens))
+	}
+	out.Seconds = last.Sub(first).Seconds()
+	if out.Requests == 0 || out.Seconds <= 0 {
+		return nil
+	}
+	out.Requests /= out.Seconds
+	out.Output /= out.Seconds
+	out.Total /= out.Seconds
+	return &out
+}

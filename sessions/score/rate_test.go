@@ -151,3 +151,25 @@ func TestTheIntervalOfTheRequestRateHoldsTheTruth(t *testing.T) {
 		}
 	}
 }
+
+func TestTheWholeRunIsCountedAsOtherToolsCountIt(t *testing.T) {
+	records := []request.Record{
+		answer(1, 0, time.Second, 500*ms, 100*ms, 0, 30), // sent at 1.5 s
+		answer(1, 1, 2*time.Second, 0, 100*ms, 10*ms, 90),
+		answer(1, 2, 3*time.Second, 0, 100*ms, 10*ms, 50), // fails
+		answer(1, 3, 4*time.Second, 0, 1498*ms, 0, 2),     // over at 5.5 s - 1 ms, after the cut
+		answer(2, 0, 0, 0, 100*ms, 0, 70),                 // another run's
+	}
+	records[2].Class, records[3].End = request.Cut, at(5500*ms)
+	s := Of(Input{Records: records, Run: 1, Whole: whole(time.Second, 5*time.Second), Point: clients(1)})
+	if s.Overall == nil {
+		t.Fatal("none")
+	}
+	near(t, "seconds", s.Overall.Seconds, 4, 1e-9)
+	near(t, "requests/s", s.Overall.Requests, 3.0/4, 1e-9)
+	near(t, "output tokens/s", s.Overall.Output, (30+90+2)/4.0, 1e-9)
+	near(t, "all tokens/s", s.Overall.Total, (30+90+2+300)/4.0, 1e-9)
+	if s := Of(Input{Records: records[2:3], Run: 1, Whole: whole(0, 5*time.Second), Point: clients(1)}); s.Overall != nil {
+		t.Errorf("of a run of which nothing ended OK: %+v", *s.Overall)
+	}
+}

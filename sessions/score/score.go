@@ -80,6 +80,8 @@ type Score struct {
 	Output   Rate    `json:"output_rate"`
 	Total    Rate    `json:"total_rate"`
 	Goodput  Goodput `json:"goodput"`
+	// Overall is the throughput of everything, as other tools give it; nil if no request ended OK.
+	Overall *Overall `json:"overall,omitempty"`
 	// Merged is the share of chunk gaps that are merged; Guessed the share of requests whose tokens per chunk are guesses.
 	Merged  float64 `json:"merged"`
 	Guessed float64 `json:"guessed"`
@@ -129,6 +131,17 @@ type Quantile struct {
 
 // Rate is per second, with its interval over the window's seconds in blocks.
 type Rate struct{ Estimate }
+
+// Overall is what ended OK, from when the run's first request was sent until the last one was over, ramp, tail and drain included:
+// what vLLM bench calls request_throughput, output_throughput and total_token_throughput. It is there to be compared with theirs.
+type Overall struct {
+	// Seconds is how long that was.
+	Seconds float64 `json:"seconds"`
+	// Requests, Output and Total are a second: requests, output tokens, prompt and output tokens.
+	Requests float64 `json:"request_rate"`
+	Output   float64 `json:"output_rate"`
+	Total    float64 `json:"total_rate"`
+}
 
 // Goodput is what met the SLO.
 type Goodput struct {

@@ -90,7 +90,11 @@ func steady(in Input, own []*request.Record, f flight) (Window, string, bool) {
 	}
 	if fixed {
 		if mean := f.mean(w); mean < 0.9*float64(a.Clients) {
-			return Window{}, fmt.Sprintf("not steady: %.1f requests in flight in the mean for %d clients", mean, a.Clients), false
+			why := fmt.Sprintf("not steady: %.1f requests in flight in the mean for %d clients", mean, a.Clients)
+			if failed := failedIn(own, w); 2*failed > sentIn(own, w) {
+				why += fmt.Sprintf("; %d of %d requests failed, and a client waits before it tries again", failed, sentIn(own, w))
+			}
+			return Window{}, why, false
 		}
 	}
 	sent := sentIn(own, w)
@@ -165,6 +169,16 @@ func sentIn(own []*request.Record, w Window) int {
 	n := 0
 	for _, r := range own {
 		if r.Sent >= w.From && r.Sent < w.To {
+			n++
+		}
+	}
+	return n
+}
+
+func failedIn(own []*request.Record, w Window) int {
+	n := 0
+	for _, r := range own {
+		if r.Class.Failed() && r.Sent >= w.From && r.Sent < w.To {
 			n++
 		}
 	}

@@ -80,3 +80,16 @@ func TestALoadThatRampsUntilItsEndLeavesNothingSteady(t *testing.T) {
 		}
 	}
 }
+
+func TestClientsThatWaitAfterFailuresAreSaidToBeWhyItIsNotSteady(t *testing.T) {
+	var records []request.Record
+	for i := range 20 {
+		r := answer(1, uint32(i), time.Duration(i)*500*ms, 0, ms, 0, 1)
+		r.Class, r.Status, r.End, r.FirstToken, r.LastToken, r.Chunks = request.Status, 503, r.Sent+request.Time(ms), 0, 0, nil
+		records = append(records, r)
+	}
+	s := Of(Input{Records: records, Run: 1, Whole: whole(0, 10*time.Second), Point: clients(1)})
+	if s.Steady != (Window{}) || !strings.Contains(s.SteadyWhy, " requests failed") {
+		t.Errorf("%q", s.SteadyWhy)
+	}
+}
