@@ -56,10 +56,12 @@ func TestAGuestSaysWhyThereIsNoEngine(t *testing.T) {
 		answer http.HandlerFunc
 		want   string
 	}{
-		"a key is wanted": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"error":"Unauthorized"}`, http.StatusUnauthorized) }, "it wants a key"},
-		"no engine":       {http.NotFound, "is this the engine's address?"},
-		"no models":       {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"data":[]}`) }, "it lists no model"},
-		"no JSON":         {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `<html>`) }, "not the JSON of a model list"},
+		"a key is wanted": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"error":"Unauthorized"}`, http.StatusUnauthorized)
+		}, "it wants a key"},
+		"no engine": {http.NotFound, "is this the engine's address?"},
+		"no models": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"data":[]}`) }, "it lists no model"},
+		"no JSON":   {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `<html>`) }, "not the JSON of a model list"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := httptest.NewServer(c.answer)

@@ -287,8 +287,8 @@ func (c *client) fly(ctx context.Context, conn *wire.Conn, o *order) {
 	if o.of.closed && !o.first && o.x.Sent != 0 {
 		c.own.lagged(o.x.End, o.x.Sent.Sub(o.rec.Scheduled), o.x.End.Sub(o.x.Sent))
 	}
-	if !o.x.Stamped && o.x.FirstByte != 0 {
-		c.own.sawUnstamped()
+	if o.x.FirstByte != 0 {
+		c.own.answered(o.x.Stamped)
 	}
 }
 

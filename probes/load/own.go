@@ -19,8 +19,9 @@ type own struct {
 	next    int
 	samples []reading // of the last window, a second apart, oldest first
 	bound   string
-	// unstamped is whether there were arrivals that the kernel had not stamped: then this process's lateness is in them.
-	unstamped bool
+	// answers is how many answers came, and unstamped how many of them without the kernel's stamps: this process's lateness is
+	// in those.
+	answers, unstamped int
 }
 
 // lagAt is one request's lag, and how long the request took, where that is known.
@@ -152,14 +153,21 @@ func (w *own) judge(now request.Time, openLoop bool) string {
 func (w *own) readsItself() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.unstamped
+	return float64(w.unstamped) > fewUnstamped*float64(w.answers)
 }
 
-// sawUnstamped notes that an answer came without the kernel's stamps.
-func (w *own) sawUnstamped() {
+// fewUnstamped is the share of answers that may have no stamps: the kernel begins to stamp some milliseconds after it was
+// asked for the first time.
+const fewUnstamped = 0.1
+
+// answered notes that an answer came, with the kernel's stamps or without.
+func (w *own) answered(stamped bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.unstamped = true
+	w.answers++
+	if !stamped {
+		w.unstamped++
+	}
 }
 
 // cores is how many cores the process used over the window.
@@ -262,5 +270,5 @@ func (w *own) restart() {
 	r := w.reading()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.samples, w.bound, w.unstamped = []reading{r}, "", false
+	w.samples, w.bound, w.answers, w.unstamped = []reading{r}, "", 0, 0
 }

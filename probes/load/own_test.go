@@ -49,8 +49,14 @@ func TestTheClientSaysWhenItIsTheBottleneck(t *testing.T) {
 		}, ""},
 		{"they do where it doesn't", true, func(w *own) {
 			w.samples = []reading{{at: start, sched: hist(0, 0, 0)}, {at: start.Add(time.Second), sched: hist(50, 50, 0)}}
-			w.sawUnstamped()
+			w.answered(false)
 		}, "wait 20ms for a core"},
+		{"the first answers, before the kernel has begun to stamp, are no reason", true, func(w *own) {
+			w.samples = []reading{{at: start, sched: hist(0, 0, 0)}, {at: start.Add(time.Second), sched: hist(50, 50, 0)}}
+			for i := range 120 {
+				w.answered(i >= 6)
+			}
+		}, ""},
 		{"files are running out", true, func(w *own) {
 			w.samples = []reading{{at: start, files: openFileLimit()}}
 		}, "ulimit -n"},
