@@ -82,6 +82,8 @@ type quantileLine struct {
 	Low    *value `json:"low"`
 	High   *value `json:"high"`
 	Failed bool   `json:"failed,omitempty"`
+	// Unfinished: it lies among requests that were not over when the run was cut.
+	Unfinished bool `json:"unfinished,omitempty"`
 	// Needs is how many more requests an interval takes.
 	Needs int `json:"needs,omitempty"`
 }
@@ -224,7 +226,7 @@ func orNull(v float64) *value {
 }
 
 func lineOf(q score.Quantile, times float64) quantileLine {
-	return quantileLine{Value: orNull(q.Value * times), Low: orNull(q.Low * times), High: orNull(q.High * times), Failed: q.Failed, Needs: q.Needs}
+	return quantileLine{Value: orNull(q.Value * times), Low: orNull(q.Low * times), High: orNull(q.High * times), Failed: q.Failed, Unfinished: q.Unfinished, Needs: q.Needs}
 }
 
 // conclude says what the exit code is, and why: a run that broke is worse than one that must not be used, and that than an SLO
@@ -383,6 +385,8 @@ func millis(q score.Quantile) string {
 	switch {
 	case q.Failed:
 		return "failed"
+	case q.Unfinished:
+		return "unfinished"
 	case math.IsNaN(q.Value):
 		return "—"
 	}

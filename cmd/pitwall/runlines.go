@@ -44,6 +44,8 @@ func percentile(q score.Quantile) string {
 	switch {
 	case q.Failed:
 		return "failed"
+	case q.Unfinished:
+		return "unfinished"
 	case q.Needs > 0 && math.IsNaN(q.Value):
 		return fmt.Sprintf("needs %d more", q.Needs)
 	case q.Needs > 0:
@@ -162,8 +164,8 @@ func scoreCells(s *score.Score) []string {
 	for _, l := range latencies(s) {
 		row = append(row, strconv.Itoa(l.of.Count), strconv.Itoa(l.of.Failed), cell(l.of.Mean.Value*1000))
 		for _, q := range []score.Quantile{l.of.P50, l.of.P90, l.of.P95, l.of.P99, l.of.P999} {
-			if q.Failed { // there is no number, and it is not missing
-				row = append(row, "failed", cell(q.Low*1000), cell(q.High*1000))
+			if q.Failed || q.Unfinished { // there is no number, and it is not missing
+				row = append(row, percentile(q), cell(q.Low*1000), cell(q.High*1000))
 				continue
 			}
 			row = append(row, cell(q.Value*1000), cell(q.Low*1000), cell(q.High*1000))

@@ -24,7 +24,7 @@ func (p *program) runs() *cobra.Command {
 		Short: "The runs of load in a recording, with what each gave",
 		Long: para(`Lists the runs of load of a session, by default the newest: every stretch with one shape of load, scored on its own, with 95 %
 intervals in brackets and what may have spoiled it. With --run one of them with all its numbers, flags and their evidence, and its
-requests and tokens beside the server's. A percentile that lies among failures reads "failed"; one that the number of requests can't support
+requests and tokens beside the server's. A percentile that lies among failures reads "failed", among requests that the cut left open "unfinished"; one that the number of requests can't support
 says how many more it needs. It works on a session that is being recorded, too.`) + "\n\n" + formulaText(),
 		Example: "pitwall runs\npitwall runs --run 3\npitwall runs 20261124-231800-7f3a --csv >runs.csv\npitwall runs --json | jq 'select(.score.flags | any(.invalid))'",
 		Args:    oneSession,

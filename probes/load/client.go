@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pitwall/probes/load/shape"
@@ -28,14 +29,16 @@ type client struct {
 	out   *delivery
 	keep  io.Closer // of kernel stamps; nil where that failed, and the first arrivals may be without
 
-	setting sync.Mutex // one Set at a time
+	heard   atomic.Int64 // when the last piece of an answer came, a request.Time
+	setting sync.Mutex   // one Set at a time
 
 	mu       sync.Mutex
-	cur      *phase   // in force; nil: nothing begins
-	last     *phase   // the last one that was in force
-	phases   []*phase // oldest first
-	flying   int      // begun, and the answer not ended
-	owed     int      // begun, and the record not handed over
+	cur      *phase       // in force; nil: nothing begins
+	last     *phase       // the last one that was in force
+	phases   []*phase     // oldest first
+	flying   int          // begun, and the answer not ended
+	departed request.Time // when the first of them was begun, after none was under way
+	owed     int          // begun, and the record not handed over
 	quiet    chan struct{}
 	flight   context.Context // of what is begun; cancelled by Cancel
 	giveUp   context.CancelCauseFunc
@@ -262,6 +265,9 @@ func (c *client) settleLocked() {
 func (c *client) state() State {
 	c.mu.Lock()
 	st := State{Active: c.cur != nil, InFlight: c.flying}
+	if quiet := max(c.heard.Load(), int64(c.departed)); c.flying > 0 && quiet != 0 {
+		st.Silent = max(0, c.clock.Now().Sub(request.Time(quiet)))
+	}
 	last := c.last
 	phases := slices.Clone(c.phases)
 	c.mu.Unlock()
@@ -288,6 +294,7 @@ func (c *client) fly(ctx context.Context, conn *wire.Conn, o *order) {
 		c.own.lagged(o.x.End, o.x.Sent.Sub(o.rec.Scheduled), o.x.End.Sub(o.x.Sent))
 	}
 	if o.x.FirstByte != 0 {
+		c.heard.Store(int64(o.x.End))
 		c.own.answered(o.x.Stamped)
 	}
 }

@@ -110,6 +110,8 @@ type State struct {
 	Lacks []string
 	// InFlight is how many requests are under way, of all runs.
 	InFlight int
+	// Silent is how long no piece of any answer has come while requests are under way; zero where none is.
+	Silent time.Duration
 	// Ended is why the point ended by itself, in plain words ("500 requests have ended"); empty if it did not.
 	Ended string
 	// Runs are the runs that this client has had, at most the last 64, oldest first.

@@ -92,6 +92,7 @@ func (o *order) piece(p wire.Piece) {
 		}
 		return
 	}
+	o.of.c.heard.Store(int64(p.At))
 	if o.seen == 0 && !o.of.closed {
 		o.of.c.own.lagged(p.Sent, p.Sent.Sub(o.rec.Scheduled), 0)
 	}

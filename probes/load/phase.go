@@ -186,6 +186,9 @@ func (c *client) begin(ph *phase, o *order, client int32, due request.Time) verd
 	ph.tally.Begun++
 	ph.tally.InFlight++
 	ph.owed++
+	if c.flying == 0 {
+		c.departed = c.clock.Now()
+	}
 	c.flying++
 	c.owed++
 	return begun

@@ -84,6 +84,11 @@ func Of(r sessions.Reader, from, to, at time.Time) []Episode {
 	_, last := r.Bounds()
 	if at.IsZero() {
 		at = last
+		if r.Info().Recording == sessions.Saved { // what happened between the last tick and the end is told as well
+			for _, e := range r.Events(last, last.Add(time.Minute)) {
+				at = latest(at, e.Time)
+			}
+		}
 	}
 	return Fold(r.Events(time.Time{}, at), from, to, at)
 }

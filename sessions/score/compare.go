@@ -18,7 +18,7 @@ type Comparison struct {
 type Difference struct {
 	// Key is the formula's, Name what is compared: "TTFT p99". Unit is that of A and B: "s", "s/token", "1/s", "tokens/s", "share".
 	Key, Name, Unit string
-	// A and B are the two; a Failed percentile is told by AFailed and BFailed and has no number.
+	// A and B are the two; a percentile among what failed or was left open is told by AFailed and BFailed and has no number.
 	A, B             Estimate
 	AFailed, BFailed bool
 	// Change is B − A with its 95 % interval, Relative the same as a share of A.
@@ -86,7 +86,7 @@ func Compare(a, b Score) Comparison {
 			name string
 			a, b Quantile
 		}{{"p50", s.a.P50, s.b.P50}, {"p90", s.a.P90, s.b.P90}, {"p99", s.a.P99, s.b.P99}} {
-			add(s.key, f.Name+" "+q.name, f.Unit, true, q.a.Estimate, q.b.Estimate, q.a.Failed, q.b.Failed)
+			add(s.key, f.Name+" "+q.name, f.Unit, true, q.a.Estimate, q.b.Estimate, q.a.Failed || q.a.Unfinished, q.b.Failed || q.b.Unfinished)
 		}
 	}
 	for _, r := range []struct {

@@ -72,12 +72,13 @@ func (e *Estimate) UnmarshalJSON(b []byte) error {
 type quantileJSON struct {
 	estimateJSON
 	Failed bool `json:"failed,omitempty"`
+	Late   bool `json:"unfinished,omitempty"`
 	Needs  int  `json:"needs,omitempty"`
 }
 
-// MarshalJSON gives the estimate's keys, and "failed" and "needs" where they say something.
+// MarshalJSON gives the estimate's keys, and "failed", "unfinished" and "needs" where they say something.
 func (q Quantile) MarshalJSON() ([]byte, error) {
-	return json.Marshal(quantileJSON{q.wire(), q.Failed, q.Needs})
+	return json.Marshal(quantileJSON{q.wire(), q.Failed, q.Unfinished, q.Needs})
 }
 
 // UnmarshalJSON reads it back.
@@ -86,13 +87,14 @@ func (q *Quantile) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &w); err != nil {
 		return fmt.Errorf("quantile: %w", err)
 	}
-	*q = Quantile{Estimate: w.estimate(), Failed: w.Failed, Needs: w.Needs}
+	*q = Quantile{Estimate: w.estimate(), Failed: w.Failed, Unfinished: w.Late, Needs: w.Needs}
 	return nil
 }
 
 type summaryJSON struct {
 	Count     int      `json:"count"`
 	Failed    int      `json:"failed"`
+	Late      int      `json:"unfinished,omitempty"`
 	Mean      Estimate `json:"mean"`
 	P50       Quantile `json:"p50"`
 	P90       Quantile `json:"p90"`
@@ -106,7 +108,7 @@ type summaryJSON struct {
 
 // MarshalJSON gives the summary with null for what there is none of.
 func (s Summary) MarshalJSON() ([]byte, error) {
-	return json.Marshal(summaryJSON{s.Count, s.Failed, s.Mean, s.P50, s.P90, s.P95, s.P99, s.P999, number(s.Min), number(s.Max), number(s.Effective)})
+	return json.Marshal(summaryJSON{s.Count, s.Failed, s.Unfinished, s.Mean, s.P50, s.P90, s.P95, s.P99, s.P999, number(s.Min), number(s.Max), number(s.Effective)})
 }
 
 // UnmarshalJSON reads it back.
@@ -117,7 +119,7 @@ func (s *Summary) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &w); err != nil {
 		return fmt.Errorf("summary: %w", err)
 	}
-	*s = Summary{w.Count, w.Failed, w.Mean, w.P50, w.P90, w.P95, w.P99, w.P999, float64(w.Min), float64(w.Max), float64(w.Effective)}
+	*s = Summary{w.Count, w.Failed, w.Late, w.Mean, w.P50, w.P90, w.P95, w.P99, w.P999, float64(w.Min), float64(w.Max), float64(w.Effective)}
 	return nil
 }
 

@@ -85,6 +85,8 @@ func (s *Score) count(w Window, own []*request.Record) {
 type judgement struct {
 	well, failed []*request.Record
 	window       Window
+	// unfinished is how many of failed were only not over when the run was cut.
+	unfinished int
 }
 
 // judge picks the requests that latencies are made of: sent in the window. Where some of them were not over when the run was
@@ -121,7 +123,7 @@ func judge(in Input, own []*request.Record, w Window) judgement {
 		case !unfinished:
 			j.well = append(j.well, r)
 		case longest > 0 && min(r.End, in.Whole.To).Sub(r.Sent) >= longest:
-			j.failed = append(j.failed, r)
+			j.failed, j.unfinished = append(j.failed, r), j.unfinished+1
 		}
 	}
 	return j
@@ -154,6 +156,7 @@ func (s *Score) latencies(in Input, own []*request.Record, w Window) judgement {
 		if ofStreams && len(one.values) == 0 && !streamed(order) {
 			return (&sample{}).summary() // nobody can have it, so nobody failed to
 		}
+		one.unfinished = j.unfinished
 		return one.summary()
 	}
 	s.TTFT, s.TTFTSched = each((*request.Record).TTFT, true), each((*request.Record).TTFTSched, true)

@@ -9,6 +9,10 @@ import (
 // bins is into how many parts a window is cut to see how a rate wanders; fewer than leastBins effective ones give no interval.
 const bins, leastBins = 100, 4
 
+// leastEnded is how many requests must have ended OK in a window until its rates have an interval: the parts of one answer are
+// alike, and would tell of a steadiness that nobody has seen.
+const leastEnded = 10
+
 // series is how much of something happened in each part of a window.
 type series struct {
 	window Window
@@ -140,6 +144,17 @@ func (s *Score) rates(in Input, own []*request.Record, w Window) {
 		}
 	}
 	s.Requests, s.Output, s.Total = requests.rate(), output.rate(), total.rate()
+	ended := 0
+	for _, r := range own {
+		if r.Class == request.OK && r.End > w.From && r.End <= w.To {
+			ended++
+		}
+	}
+	if ended < leastEnded {
+		for _, r := range []*Rate{&s.Requests, &s.Output, &s.Total} {
+			r.Low, r.High = math.NaN(), math.NaN()
+		}
+	}
 }
 
 // overall counts what ended OK from the first request sent to the last one over.

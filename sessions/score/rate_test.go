@@ -173,3 +173,16 @@ func TestTheWholeRunIsCountedAsOtherToolsCountIt(t *testing.T) {
 		t.Errorf("of a run of which nothing ended OK: %+v", *s.Overall)
 	}
 }
+
+func TestRatesOfAFewRequestsHaveNoInterval(t *testing.T) {
+	for n, want := range map[int]bool{leastEnded - 1: false, 4 * leastEnded: true} {
+		var records []request.Record
+		for i := range n {
+			records = append(records, answer(1, uint32(i), time.Duration(i)*500*ms, 0, 50*ms, 4*ms, 100))
+		}
+		s := Of(Input{Records: records, Run: 1, Whole: whole(0, time.Duration(n)*500*ms), Point: clients(1)})
+		if got := !math.IsNaN(s.Output.Low); got != want || math.IsNaN(s.Output.Value) {
+			t.Errorf("%d requests: %v tokens/s, an interval: %t, want %t", n, s.Output, got, want)
+		}
+	}
+}

@@ -102,9 +102,9 @@ type ErrorCount struct {
 
 // Summary is a latency's distribution over requests (ITL and Gap: over tokens and chunks, pooled).
 type Summary struct {
-	// Count is how many values there are; Failed how many requests have none because they failed, which rank above all. A
-	// request that was not over when the run was cut, after longer than any that ended, counts as Failed too.
-	Count, Failed int
+	// Count is how many values there are; Failed how many requests have none because they failed, and Unfinished how many were
+	// not over when the run was cut, after longer than any that ended. Both rank above all values.
+	Count, Failed, Unfinished int
 	// Mean is of the values alone, so a latency of a run with failures is better told by its percentiles.
 	Mean          Estimate
 	P50, P90, P95 Quantile
@@ -123,8 +123,9 @@ type Estimate struct{ Value, Low, High float64 }
 // Quantile is a percentile with its 95 % interval.
 type Quantile struct {
 	Estimate
-	// Failed: it lies among the failures; there is no number.
-	Failed bool
+	// Failed: it lies among the failures; there is no number. Unfinished: likewise, and nothing failed: it lies among requests
+	// that the cut left open.
+	Failed, Unfinished bool
 	// Needs is how many more requests it takes until an interval exists; 0 if there is one.
 	Needs int
 }

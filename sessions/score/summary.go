@@ -13,8 +13,9 @@ var percentiles = [5]float64{0.50, 0.90, 0.95, 0.99, 0.999}
 type sample struct {
 	values []float64
 	// ends[i] is where request i's values end; a request without values that is in here failed.
-	ends   []int
-	failed int
+	ends []int
+	// failed counts those that rank above all values, and unfinished those of them that did not fail.
+	failed, unfinished int
 }
 
 // one adds a request with one value.
@@ -46,7 +47,7 @@ func noEstimate() Estimate { return Estimate{math.NaN(), math.NaN(), math.NaN()}
 // was measured, nothing is interpolated. A request that failed counts as many values as a request that went well has in the
 // mean, above all of them.
 func (s *sample) summary() Summary {
-	out := Summary{Count: len(s.values), Failed: s.failed, Mean: noEstimate(), Min: math.NaN(), Max: math.NaN(), Effective: math.NaN()}
+	out := Summary{Count: len(s.values), Failed: s.failed - s.unfinished, Unfinished: s.unfinished, Mean: noEstimate(), Min: math.NaN(), Max: math.NaN(), Effective: math.NaN()}
 	requests := len(s.ends)
 	for i, q := range out.quantiles() {
 		*q = Quantile{Estimate: noEstimate(), Needs: least(percentiles[i])}
@@ -81,7 +82,7 @@ func (s *sample) summary() Summary {
 		p := percentiles[i]
 		q.Value = values[i]
 		if math.IsInf(q.Value, 1) {
-			q.Value, q.Failed = math.NaN(), true
+			q.Value, q.Failed, q.Unfinished = math.NaN(), s.failed > s.unfinished, s.failed == s.unfinished
 		}
 		n := min(effective[i], float64(total))
 		low, high, ok := ranks(int(n), p)

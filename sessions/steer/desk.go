@@ -265,6 +265,9 @@ func (d *desk) inForce(r *run, w *want, err error) {
 		d.problem = err.Error()
 		return
 	}
+	if !d.active() {
+		d.live.unreached = unreached{} // who starts it anew knows that the engine was gone
+	}
 	d.current = r
 	d.known[d.server.URL] = true
 	d.live.begin(r.ID)

@@ -45,6 +45,8 @@ type Status struct {
 	Rate    float64
 	// InFlight is how many requests are under way, Draining how many of them belong to earlier runs.
 	InFlight, Draining int
+	// Silent is how long no piece of any answer has come while requests are under way; zero where none is.
+	Silent time.Duration
 	// Live are the numbers of the run so far, of its newest requests; at most a second old.
 	Live Live
 	// LagP50, LagP99 and LagMax are how late requests were sent over the last 10 s; CPU the share of one core that this process
@@ -94,7 +96,7 @@ func (d *desk) status() Status {
 	}
 	if d.runner != nil {
 		st := d.runner.State()
-		s.Clients, s.Rate, s.InFlight = st.Clients, st.Rate, st.InFlight
+		s.Clients, s.Rate, s.InFlight, s.Silent = st.Clients, st.Rate, st.InFlight, st.Silent
 		s.LagP50, s.LagP99, s.LagMax, s.CPU, s.Bound = st.LagP50, st.LagP99, st.LagMax, st.CPU, st.Bound
 	}
 	if r := d.current; r != nil {

@@ -201,9 +201,9 @@ func TestAnEngineThatIsGoneBreaksTheRun(t *testing.T) {
 			later(time.Second)
 			s.runner.end(1, request.OK, "")
 		}
-		for range 8 {
+		for range 8 { // in all within the time for which the server is not asked anew
 			s.runner.begin(1, 1)
-			later(time.Second)
+			later(time.Second / 2)
 			s.runner.end(1, request.Refused, "connect: connection refused")
 		}
 		later(2 * time.Second)
@@ -214,6 +214,16 @@ func TestAnEngineThatIsGoneBreaksTheRun(t *testing.T) {
 		r := s.run(1)
 		if r.State != sessions.Broken || !strings.Contains(r.Why, "the engine is gone") || r.Score == nil || r.Score.Failed == 0 {
 			t.Errorf("the run: %s, why %q, score %+v", r.State, r.Why, r.Score)
+		}
+		// It is there again: who starts the load anew is not told of the time before.
+		s.set(2)
+		for range 3 {
+			s.runner.begin(2, 1)
+			later(2 * time.Second)
+			s.runner.end(2, request.OK, "")
+		}
+		if st := s.Status(); st.Phase != Running || strings.Contains(st.Problem, "gone") {
+			t.Errorf("started again: phase %s, problem %q", st.Phase, st.Problem)
 		}
 		s.end()
 	})

@@ -71,9 +71,10 @@ func (v view) drawClient(p grid.Pane, phase string, cw int) bool {
 		return false
 	}
 	p.Text(2, 0, theme.Info, "client")
-	end := p.W() - 3*cw
-	for i, q := range []string{"0.5", "0.95", "0.99"} {
-		p.Right(end, 0, []theme.Ink{theme.Plain, theme.Strong, theme.Plain}[i], tight(v.s.clientOf(phase, q).Text(figure.Seconds)))
+	quantiles := latencyQuantiles(p.W())
+	end := p.W() - len(quantiles)*cw
+	for _, q := range quantiles {
+		p.Right(end, 0, quantileInk(q), tight(v.s.clientOf(phase, fmt.Sprint(q)).Text(figure.Seconds)))
 		end += cw
 	}
 	p.Right(end, 0, theme.Plain, mean.Text(figure.Seconds))

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -37,13 +38,33 @@ func latencyHeading(v view, w int) string {
 	}
 	cw := latencyColumn(w)
 	var b strings.Builder
-	for _, name := range []string{"p50", "p95", "p99", "mean"} {
+	for _, q := range latencyQuantiles(w) {
+		name := fmt.Sprintf("p%g", 100*q)
 		b.WriteString(strings.Repeat(" ", max(cw-len(name), 0)) + name)
 	}
+	b.WriteString(strings.Repeat(" ", max(cw-len("mean"), 0)) + "mean")
 	return b.String()
 }
 
-func latencyColumn(w int) int { return min(max((w-7)/4, 6), 11) }
+// latencyQuantiles are the percentiles that have columns beside the mean: on the narrowest screens the median has none, or the
+// numbers would touch.
+func latencyQuantiles(w int) []float64 {
+	if (w-7)/4 < 7 {
+		return []float64{0.95, 0.99}
+	}
+	return []float64{0.5, 0.95, 0.99}
+}
+
+// latencyColumn is how wide the columns are.
+func latencyColumn(w int) int { return min(max((w-7)/(len(latencyQuantiles(w))+1), 6), 11) }
+
+// quantileInk makes the 95th percentile stand out.
+func quantileInk(q float64) theme.Ink {
+	if q == 0.95 {
+		return theme.Strong
+	}
+	return theme.Plain
+}
 
 func drawLatency(v view, p grid.Pane, g geometry) {
 	first, second := g, g
@@ -119,9 +140,10 @@ func (v view) drawPhase(p grid.Pane, ph phase, cw int, mark theme.Ink) {
 		p.Right(p.W(), 0, theme.Faint, ph.none+" in "+figure.Ago(v.s.window))
 		return
 	}
-	end := p.W() - 3*cw
-	for i, q := range []float64{0.5, 0.95, 0.99} {
-		p.Right(end, 0, []theme.Ink{theme.Plain, theme.Strong, theme.Plain}[i], v.bound(b, q))
+	quantiles := latencyQuantiles(p.W())
+	end := p.W() - len(quantiles)*cw
+	for _, q := range quantiles {
+		p.Right(end, 0, quantileInk(q), v.bound(b, q))
 		end += cw
 	}
 	p.Right(end, 0, theme.Plain, v.s.one(ph.id+"_mean").Text(figure.Seconds))

@@ -33,6 +33,9 @@ type Bar struct {
 	starting bool
 	queued   *shape.Point
 	after    func()
+	// refused is why what was asked for last was not done, until the next key of the bar; typed is the line that asked for it,
+	// empty if none did, and again such a line that was refused: it is offered once more.
+	refused, typed, again string
 }
 
 // Options make a Bar.
@@ -110,7 +113,7 @@ func (b *Bar) Update(msg tea.Msg) (cmd tea.Cmd, used bool) {
 		b.busy = ""
 		if msg.err != nil {
 			b.take()
-			return say("load: "+msg.err.Error(), true), true
+			return b.refuse(msg.err), true
 		}
 		if msg.warning.Needed {
 			return open(newWarn(msg.warning, msg.point, func() tea.Cmd { return b.start(msg.on, msg.point) })), true
@@ -128,11 +131,18 @@ func (b *Bar) Update(msg tea.Msg) (cmd tea.Cmd, used bool) {
 		}
 		b.take()
 		if msg.err != nil {
-			return say("load: "+msg.err.Error(), true), true
+			return b.refuse(msg.err), true
 		}
+		b.typed, b.again = "", ""
 		return nil, true
 	}
 	return nil, false
+}
+
+// refuse says why something was not done, and keeps it: what is said goes away after some seconds.
+func (b *Bar) refuse(err error) tea.Cmd {
+	b.refused, b.again, b.typed = err.Error(), b.typed, ""
+	return say("load: "+b.refused, true)
 }
 
 func say(text string, bad bool) tea.Cmd {
@@ -191,7 +201,7 @@ func (b *Bar) change(p shape.Point) tea.Cmd {
 	if p.Label == b.draft.Label {
 		p.Label = "" // it named what the load was
 	}
-	b.draft, b.touched, b.open = p, true, true
+	b.draft, b.touched, b.open, b.typed = p, true, true, ""
 	if !b.sending() {
 		return nil
 	}

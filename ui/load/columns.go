@@ -2,6 +2,7 @@ package load
 
 import (
 	"encoding/json"
+	"math"
 	"strings"
 	"time"
 
@@ -45,8 +46,16 @@ func percentile(of func(*score.Score) score.Quantile, unit string) func(sessions
 
 func rate(of func(*score.Score) score.Rate, unit string) func(sessions.Run, int, bool) text {
 	return scored(func(s *score.Score, ascii bool) text {
-		return one(theme.Plain, bare(estimate(of(s).Estimate, unit, ascii), unit))
+		return one(theme.Plain, bare(estimate(rateOf(s, of(s)), unit, ascii), unit))
 	})
+}
+
+// rateOf is a rate of a score, none where no request has ended well.
+func rateOf(s *score.Score, r score.Rate) score.Estimate {
+	if s.OK == 0 {
+		return score.Estimate{Value: math.NaN(), Low: math.NaN(), High: math.NaN()}
+	}
+	return r.Estimate
 }
 
 // bare leaves out of a number the unit that the column's name has.
@@ -86,6 +95,9 @@ var columns = []column{
 	{"good", 8, 4, true, scored(func(s *score.Score, _ bool) text {
 		if !s.Goodput.Asked {
 			return one(theme.Faint, "no SLO")
+		}
+		if math.IsNaN(s.Goodput.Share.Value) {
+			return one(theme.Faint, figure.Absent)
 		}
 		ink := theme.Good
 		if !s.Goodput.Met {

@@ -11,6 +11,7 @@ import (
 	"pitwall/sessions"
 	"pitwall/sessions/score"
 	"pitwall/ui/figure"
+	"pitwall/ui/grid"
 	"pitwall/ui/theme"
 )
 
@@ -25,6 +26,11 @@ func difference(a, b sessions.Run, w int, ascii bool) []text {
 		t := text{{theme.Key, x.name}, {theme.Strong, "  run " + itoa(int(x.r.ID)) + "  "}, {theme.Plain, nameOf(x.r) + "  "}}
 		p.line(append(t, flagsCell(x.r, max(w-t.width(), 10))...))
 	}
+	for _, r := range []sessions.Run{a, b} {
+		if ink, s := spoils(r); s != "" {
+			p.say(ink, s)
+		}
+	}
 	p.title("what differs in what was asked")
 	diffs := asked(a, b)
 	for _, d := range diffs {
@@ -38,11 +44,11 @@ func difference(a, b sessions.Run, w int, ascii bool) []text {
 		p.say(theme.Warn, "▲ one of them has no score: only runs that are over, and sent something, can be compared")
 		return p.lines
 	}
-	c := score.Compare(*a.Score, *b.Score)
+	c := score.Compare(told(*a.Score), told(*b.Score))
 	nameW, cellW, changeW := 23, 17, 26
 	wide := w >= nameW+2*cellW+changeW+24
 	if !wide {
-		nameW, cellW, changeW = 24, 11, 0
+		nameW, cellW, changeW = 23, 12, 0
 	}
 	head := text{left(theme.Dim, "", nameW), right(theme.Dim, "A", cellW), right(theme.Dim, "B", cellW)}
 	if wide {
@@ -56,6 +62,42 @@ func difference(a, b sessions.Run, w int, ascii bool) []text {
 	p.say(theme.Dim, c.Note)
 	p.formulas()
 	return p.lines
+}
+
+// leastToCompare is how many requests a run must have: below it one of them decides.
+const leastToCompare = 10
+
+// spoils says why a run is not to be compared; "" if nothing is against it.
+func spoils(r sessions.Run) (theme.Ink, string) {
+	name := "run " + itoa(int(r.ID))
+	if r.State == sessions.Broken {
+		return theme.Bad, "✗ " + name + " must not be used: it broke: " + r.Why
+	}
+	s := r.Score
+	if s == nil {
+		return 0, ""
+	}
+	var why []string
+	for _, f := range s.Flags {
+		if f.Invalid {
+			why = append(why, f.Kind+" ("+f.Title+")")
+		}
+	}
+	switch {
+	case len(why) > 0:
+		return theme.Bad, "✗ " + name + " must not be used: " + strings.Join(why, "; ")
+	case s.OK < leastToCompare:
+		return theme.Warn, "▲ too few requests to compare: " + name + " has " + itoa(s.OK) + " ok"
+	}
+	return 0, ""
+}
+
+// told is a score without the rates that it can't have.
+func told(s score.Score) score.Score {
+	for _, r := range []*score.Rate{&s.Requests, &s.Output, &s.Total} {
+		r.Estimate = rateOf(&s, *r)
+	}
+	return s
 }
 
 // first are the numbers that decide most; the others follow in the order of their formulas.
@@ -94,7 +136,15 @@ func (p *page) row(d score.Difference, nameW, cellW, changeW int) {
 		t = append(t, right(theme.Plain, changed(d, p.ascii), changeW))
 	}
 	v := verdicts[d.Verdict]
-	p.line(append(t, span{v.ink, "  " + v.sign + d.Why}))
+	// What to do stands at a verdict's end: it is never cut.
+	at := t.width() + 2 + grid.Width(v.sign)
+	for i, l := range grid.Wrap(d.Why, max(p.w-at, 10)) {
+		if i > 0 {
+			p.line(text{{v.ink, strings.Repeat(" ", at) + l}})
+			continue
+		}
+		p.line(append(t, span{v.ink, "  " + v.sign + l}))
+	}
 }
 
 // changed writes a change with its interval.

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
+	"pitwall/probes/load/shape"
 	"pitwall/probes/request"
+	"pitwall/sessions"
 	"pitwall/sessions/score"
 	"pitwall/sessions/steer"
 	"pitwall/ui/figure"
@@ -90,10 +93,18 @@ func (b *Bar) trouble() text {
 		return text{{theme.Notice, " READ ONLY "}, {theme.Plain, " " + b.cannotOpen()}}
 	case s.Cannot != "":
 		return text{{theme.Notice, " CAN'T "}, {theme.Plain, " " + s.Cannot}}
+	case b.refused != "":
+		return text{{theme.Alarm, " NOT DONE "}, {theme.Plain, " " + b.refused}}
 	case s.Problem != "":
 		return text{{theme.Alarm, " PROBLEM "}, {theme.Plain, " " + s.Problem}}
 	case s.Bound != "" && b.active():
 		return text{{theme.Alarm, " CLIENT-BOUND "}, {theme.Plain, " " + strings.TrimPrefix(s.Bound, "client-bound: ") + ": the numbers are this client's own"}}
+	}
+	if t := b.silence(); t != nil {
+		if c, n, _ := worst(s); n > 0 {
+			t = append(t, span{theme.Dim, " · "}, span{theme.Bad, "✗ " + figure.Whole(float64(n)) + " " + c})
+		}
+		return append(t, b.ofClient()...)
 	}
 	if c, n, first := worst(s); n > 0 && b.active() {
 		t := text{{theme.Bad, "✗ " + figure.Whole(float64(n)) + " " + c}}
@@ -103,6 +114,18 @@ func (b *Bar) trouble() text {
 		return t
 	}
 	return nil
+}
+
+// longSilence is how long answers may pause before it is said: a prompt that is long to compute is no news.
+const longSilence = 5 * time.Second
+
+// silence says that requests are under way and nothing comes; nil while something does.
+func (b *Bar) silence() text {
+	s := b.status
+	if !b.active() || s.InFlight == 0 || s.Silent <= longSilence {
+		return nil
+	}
+	return text{{theme.Warn, "▲ " + itoa(s.InFlight) + " in flight, no byte for " + figure.Span(s.Silent)}}
 }
 
 // worst gives the errors by class, most frequent first, in words, their number, and the first message of the most frequent.
@@ -268,11 +291,19 @@ func (b *Bar) drawNumbers(p grid.Pane, f screen.Frame) {
 		p.Text(n, 1, ink, grid.Cut(s, x+w-n-1))
 	}
 	x := 1 + 3*w
-	text{{theme.Dim, "requests "}, {theme.Strong, value(l.RequestRate, "1/s")}}.draw(p, x, 0)
-	text{{theme.Dim, "output "}, {theme.Strong, value(l.OutputRate, "tokens/s")}}.draw(p, x, 1)
+	text{{theme.Dim, "requests "}, {theme.Strong, b.rate(l.RequestRate, "1/s")}}.draw(p, x, 0)
+	text{{theme.Dim, "output "}, {theme.Strong, b.rate(l.OutputRate, "tokens/s")}}.draw(p, x, 1)
 	x = 1 + 4*w
 	cut(b.goodput(), p.W()-x-1).draw(p, x, 0)
 	cut(text{{theme.Dim, sloText(b.status.Point.SLO)}}, p.W()-x-1).draw(p, x, 1)
+}
+
+// rate writes a rate of the run under way. Where no request has ended well it is none, whatever was counted.
+func (b *Bar) rate(v float64, unit string) string {
+	if b.status.Tally.Class[request.OK] == 0 {
+		return figure.Absent
+	}
+	return value(v, unit)
 }
 
 // measured tells whether there are numbers of a run.
@@ -295,11 +326,15 @@ func (b *Bar) waiting(f screen.Frame) []text {
 	case s.Phase == steer.Preparing:
 		return []text{{{theme.Info, "looking at the server, and making prompts"}}}
 	case b.active():
-		return []text{{{theme.Dim, "no request has ended yet"}}}
+		return []text{{{theme.Dim, figure.Absent + " no request has ended yet"}}}
 	}
 	var out []text
 	if s.Why != "" {
-		out = append(out, text{{theme.Info, "ended by itself: " + s.Why}})
+		why := s.Why
+		if endedByItself(s.Run, why) {
+			why = "ended by itself: " + why
+		}
+		out = append(out, text{{theme.Info, why}})
 	}
 	if r := s.Run; r.ID != 0 {
 		t := text{{theme.Dim, "last: run " + itoa(int(r.ID)) + " "}, {theme.Plain, r.Point.Filled().String()}}
@@ -316,6 +351,27 @@ func (b *Bar) waiting(f screen.Frame) []text {
 		out = append(out, text{{theme.Dim, "s starts it on "}, {theme.Plain, b.instance}, {theme.Dim, "; on a server that is not simulated it asks first"}})
 	}
 	return out
+}
+
+// endedByItself tells whether a run ended because of its own point: the operator's stop and a server that is gone leave a why
+// too. The words are those of package load.
+func endedByItself(r sessions.Run, why string) bool {
+	if r.State == sessions.Broken {
+		return false
+	}
+	stop := r.Point.Stop
+	for _, x := range []struct {
+		asked bool
+		words string
+	}{
+		{stop.Requests > 0, " ended"}, {stop.After > 0, " passed"}, {stop.Tokens > 0, " output token"}, {stop.Errors > 0, " failed"}, {stop.Precision > 0, " is known to "},
+		{kindOf(r.Point) == shape.Trace || len(r.Point.Arrival.Steps) > 0, "the schedule is at its end"},
+	} {
+		if x.asked && strings.Contains(why, x.words) {
+			return true
+		}
+	}
+	return false
 }
 
 // drawShort writes the client's numbers in one line.
@@ -335,7 +391,7 @@ func (b *Bar) drawShort(p grid.Pane, f screen.Frame) {
 		s, ink = plain(q.sum.P95, q.unit)
 		parts = append(parts, num(3+i, "p95", s, ink))
 	}
-	parts = append(parts, num(1, "out", value(l.OutputRate, "tokens/s"), theme.Strong), num(5, "req", value(l.RequestRate, "1/s"), theme.Plain))
+	parts = append(parts, num(1, "out", b.rate(l.OutputRate, "tokens/s"), theme.Strong), num(5, "req", b.rate(l.RequestRate, "1/s"), theme.Plain))
 	parts = append(parts, part{4, b.goodput()})
 	if c, n, _ := worst(b.status); n > 0 {
 		parts = append(parts, part{0, text{{theme.Bad, "✗ " + strings.TrimSuffix(strings.TrimPrefix(c, "failed ("), ")")}}})
@@ -366,8 +422,26 @@ func (b *Bar) quiet(f screen.Frame) text {
 		}
 		return append(t, span{theme.Dim, "pitwall calibrate measures this client on this host"})
 	}
-	t := text{{theme.Good, "client ok"}, {theme.Dim, " · send lag p50 "}, {theme.Plain, value(s.LagP50.Seconds(), "s")}, {theme.Dim, " p99 "}, {theme.Plain, value(s.LagP99.Seconds(), "s")},
-		{theme.Dim, " · CPU "}, {theme.Plain, fmt.Sprintf("%.0f %%", 100*s.CPU)}, {theme.Dim, " of a core · numbers of the newest " + itoa(s.Live.Requests) + " requests"}}
+	return append(text{{theme.Good, "client ok"}}, b.ofClient()...)
+}
+
+// ofClient is how late this client is, what it costs, and what its numbers are of.
+func (b *Bar) ofClient() text {
+	s := b.status
+	t := text{{theme.Dim, " · send lag "}}
+	if s.LagMax > 0 {
+		t = append(t, span{theme.Dim, "p50 "}, span{theme.Plain, value(s.LagP50.Seconds(), "s")}, span{theme.Dim, " p99 "}, span{theme.Plain, value(s.LagP99.Seconds(), "s")})
+	} else { // nothing was sent lately
+		t = append(t, span{theme.Faint, figure.Absent})
+	}
+	t = append(t, span{theme.Dim, " · CPU "}, span{theme.Plain, fmt.Sprintf("%.0f %%", 100*s.CPU)}, span{theme.Dim, " of a core"})
+	switch n := s.Live.Requests; n {
+	case 0: // the line above says that none has ended
+	case 1:
+		t = append(t, span{theme.Dim, " · numbers of one request"})
+	default:
+		t = append(t, span{theme.Dim, " · numbers of the newest " + itoa(n) + " requests"})
+	}
 	if s.Rate > 0 {
 		t = append(t, span{theme.Dim, " · asked for "}, span{theme.Plain, value(s.Rate, "1/s")})
 	}

@@ -91,7 +91,10 @@ func (p *page) heading(r sessions.Run) {
 // flagLines are the flags of a run, each with what shows it; deep adds what to do about it.
 func flagLines(r sessions.Run, w int, deep bool) []text {
 	if r.State == sessions.Broken {
-		return wrapped(theme.Bad, 2, "✗ it broke, and has no score: "+r.Why, w)
+		if r.Score == nil {
+			return wrapped(theme.Bad, 2, "✗ it broke, and has no score: "+r.Why, w)
+		}
+		return append(wrapped(theme.Bad, 2, "✗ broken: "+r.Why, w), flagList(r.Score.Flags, w, deep)...)
 	}
 	if r.Score == nil {
 		return wrapped(theme.Dim, 2, "flags come when it is over", w)
@@ -102,8 +105,12 @@ func flagLines(r sessions.Run, w int, deep bool) []text {
 		}
 		return wrapped(theme.Good, 2, "● none: nothing was found that spoils these numbers", w)
 	}
+	return flagList(r.Score.Flags, w, deep)
+}
+
+func flagList(flags []score.Flag, w int, deep bool) []text {
 	var out []text
-	for _, f := range r.Score.Flags {
+	for _, f := range flags {
 		sign, ink := "▲ ", theme.Warn
 		if f.Invalid {
 			sign, ink = "✗ INVALID ", theme.Bad
@@ -260,14 +267,14 @@ func (p *page) rates(s *score.Score) {
 		r    score.Rate
 		unit string
 	}{{"requests", s.Requests, "1/s"}, {"output tokens", s.Output, "tokens/s"}, {"all tokens", s.Total, "tokens/s"}} {
-		p.line(text{left(theme.Plain, x.name, 19), right(theme.Plain, estimate(x.r.Estimate, x.unit, p.ascii), 24)})
+		p.line(text{left(theme.Plain, x.name, 19), right(theme.Plain, estimate(rateOf(s, x.r), x.unit, p.ascii), 24)})
 	}
 	g := s.Goodput
 	if !g.Asked {
 		p.line(text{left(theme.Plain, "goodput", 19), {theme.Faint, "  no SLO was asked for"}})
 		return
 	}
-	if g.Tried == 0 {
+	if g.Tried == 0 || math.IsNaN(g.Share.Value) {
 		p.line(text{left(theme.Plain, "goodput", 19), {theme.Faint, "  no request to judge"}})
 		return
 	}

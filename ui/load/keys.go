@@ -51,6 +51,13 @@ func (b *Bar) Keys() []keys.Binding {
 		{Keys: []string{"*"}, Help: "presets, your own first (load: in the configuration)", Group: group, Disabled: b.cannot, Run: func(string) tea.Cmd { return open(b.newPresets()) }},
 		{Keys: []string{"F"}, Help: "everything of it at once, in a form", Group: group, Disabled: b.cannot, Run: func(string) tea.Cmd { return open(newForm(b)) }},
 	}
+	for i, k := range list {
+		run := k.Run
+		list[i].Run = func(key string) tea.Cmd {
+			b.refused = ""
+			return run(key)
+		}
+	}
 	return list
 }
 

@@ -32,12 +32,17 @@ func newInput(text string) textinput.Model {
 	return in
 }
 
-// typeIn opens the line with a word in it.
-func (b *Bar) typeIn(text string) tea.Cmd { return open(&line{bar: b, input: newInput(text)}) }
+// typeIn opens the line with a word in it. What was typed last and refused stands there again.
+func (b *Bar) typeIn(text string) tea.Cmd {
+	if b.again != "" && strings.HasPrefix(b.again, text) {
+		text, b.again = b.again, ""
+	}
+	return open(&line{bar: b, input: newInput(text)})
+}
 
 // Dock implements screen.Docked: the line stands where the bar is.
 func (l *line) Dock(w, h int) (x, y, width, height int) {
-	height = 3 + len(grid.Wrap(Hint, max(w-4, 10)))
+	height = 4 + len(grid.Wrap(Hint, max(w-4, 10)))
 	height = min(max(height, 5), max(h-2, 3))
 	return 0, h - 1 - height, w, height
 }
@@ -58,7 +63,14 @@ func (l *line) Draw(p grid.Pane, f screen.Frame) {
 		ink = theme.Dim
 	}
 	in.Text(1, 1, ink, grid.Cut(says, in.W()-2))
-	for i, s := range grid.Wrap(Hint, max(in.W()-2, 10)) {
+	hint := grid.Wrap(Hint, max(in.W()-2, 10))
+	if room := max(in.H()-2, 0); len(hint) > room {
+		hint = hint[:room]
+		if room > 0 {
+			hint[room-1] = grid.Cut(hint[room-1]+" …", in.W()-2)
+		}
+	}
+	for i, s := range hint {
 		in.Text(1, 2+i, theme.Dim, s)
 	}
 }
@@ -107,7 +119,9 @@ func (l *line) Key(msg tea.Msg) (tea.Cmd, bool) {
 			if err != nil || wrong(p) != "" {
 				return nil, false
 			}
-			return l.bar.change(p), true
+			cmd := l.bar.change(p)
+			l.bar.typed = l.text()
+			return cmd, true
 		}
 	}
 	var cmd tea.Cmd

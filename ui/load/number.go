@@ -138,6 +138,8 @@ func quantile(q score.Quantile, unit string, ascii bool) (string, theme.Ink) {
 	switch {
 	case q.Failed:
 		return "failed", theme.Bad
+	case q.Unfinished:
+		return "unfinished", theme.Faint
 	case q.Needs > 0:
 		return "needs " + figure.Thousands(int64(q.Needs)), theme.Faint
 	}
@@ -149,6 +151,8 @@ func plain(q score.Quantile, unit string) (string, theme.Ink) {
 	switch {
 	case q.Failed:
 		return "failed", theme.Bad
+	case q.Unfinished:
+		return "unfinished", theme.Faint
 	case q.Needs > 0:
 		return "needs " + figure.Thousands(int64(q.Needs)), theme.Faint
 	}

@@ -37,7 +37,7 @@ func inShort(s *score.Score) text {
 		name, q = "p50 ", s.TTFT.P50
 	}
 	ttft, ink := plain(q, "s")
-	t = append(t, span{theme.Dim, " · TTFT " + name}, span{ink, ttft}, span{theme.Dim, " · output "}, span{theme.Strong, value(s.Output.Value, "tokens/s")})
+	t = append(t, span{theme.Dim, " · TTFT " + name}, span{ink, ttft}, span{theme.Dim, " · output "}, span{theme.Strong, value(rateOf(s, s.Output).Value, "tokens/s")})
 	if len(s.Flags) > 0 {
 		t = append(t, span{theme.Plain, "  "})
 		t = append(t, flagsShort(s.Flags, 40)...)
