@@ -41,7 +41,7 @@ pitwall load --preset chat --concurrency 32 --duration 2m`,
 			if err != nil {
 				return err
 			}
-			point, err := f.point(cmd.Flags(), append(slices.Clone(c.Presets), shape.Presets()...))
+			point, err := f.parse(cmd.Flags(), append(slices.Clone(c.Presets), shape.Presets()...))
 			if err != nil {
 				return err
 			}
@@ -67,7 +67,7 @@ func (p *program) runLoad(c *config.Config, f *loadFlags, point shape.Point) (er
 	defer signal.Stop(signals)
 
 	if err := point.Filled().Validate(); err != nil {
-		return impossible(err)
+		return f.impossible(err)
 	}
 	d := &desk{p: p, c: c, model: f.model}
 	d.load = d.steering()
@@ -77,7 +77,7 @@ func (p *program) runLoad(c *config.Config, f *loadFlags, point shape.Point) (er
 		return err
 	}
 	if err := server.Check(point); err != nil {
-		return impossible(err)
+		return f.impossible(err)
 	}
 	c.Engine = []string{server.URL}
 	d.session, d.simulated = f.name, server.Simulated
@@ -90,21 +90,24 @@ func (p *program) runLoad(c *config.Config, f *loadFlags, point shape.Point) (er
 	unread := d.awaitReading(ctx, server.Instance, readingWithin)
 	w, err := d.load.Look(ctx, server.Instance, point)
 	if err != nil {
-		return impossible(err)
+		return f.impossible(err)
 	}
 	p.announce(w, d.rec.Info())
 	if unread != nil {
 		p.notice("%v: what was sent can't be compared with the server's own counts", unread)
 	}
 	if err := d.load.Start(ctx, server.Instance, point); err != nil {
-		return impossible(err)
+		return f.impossible(err)
 	}
-	p.attendLoad(d.load, signals)
+	stopped := p.attendLoad(d.load, signals)
 	st := d.load.Status()
 	if st.Run.ID == 0 || st.Run.Began.IsZero() {
 		return fail(exitUsage, "", "the load could not be started: %s", st.Problem)
 	}
 	r := reportOf(d.rec.Info(), st, w, unread)
+	if r.Why == "" {
+		r.Why = stopped
+	}
 	if f.asJSON {
 		err = printJSON(p.stdout, r)
 	} else {
@@ -117,23 +120,6 @@ func (p *program) runLoad(c *config.Config, f *loadFlags, point shape.Point) (er
 		return exit(r.ExitCode)
 	}
 	return nil
-}
-
-// impossible is an error about a point that can't be executed, with each of its problems on a line of its own.
-func impossible(err error) error {
-	problems := shape.Problems(err)
-	if len(problems) == 0 {
-		return err
-	}
-	all := make([]string, len(problems))
-	hint := ""
-	for i, q := range problems {
-		all[i] = q.Where + ": " + q.What
-		if hint == "" {
-			hint = q.Hint
-		}
-	}
-	return fail(exitUsage, hint, "%s", strings.Join(all, "; "))
 }
 
 // examineFor looks at the server that load is for: the one engine that is given, or the one that is found.
@@ -173,6 +159,10 @@ func (p *program) examineFor(ctx context.Context, c *config.Config, model string
 		return nil, err
 	}
 	s, err := load.Examine(ctx, load.Target{URL: url, Model: model, Access: access})
+	var none *load.NoModelError
+	if errors.As(err, &none) {
+		return nil, fail(exitNoAnswer, "it serves "+none.Served()+": --model takes one of them, or leave it out", "%s serves no model %q", none.URL, none.Model)
+	}
 	if err != nil {
 		return nil, fail(exitNoAnswer, "pitwall doctor looks at the engine", "%w", err)
 	}
@@ -233,8 +223,9 @@ const (
 	logEvery      = 10 * time.Second
 )
 
-// attendLoad tells how the load gets on until it is over and judged. The first signal drains it, the second gives it up.
-func (p *program) attendLoad(d *steer.Desk, signals <-chan os.Signal) {
+// attendLoad tells how the load gets on until it is over and judged. The first signal drains it, the second gives it up. It
+// gives in words what signals did, empty if none came.
+func (p *program) attendLoad(d *steer.Desk, signals <-chan os.Signal) (stopped string) {
 	every, end := logEvery, "\n"
 	if f, ok := p.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		every, end = progressEvery, ""
@@ -254,15 +245,21 @@ func (p *program) attendLoad(d *steer.Desk, signals <-chan os.Signal) {
 			if st := d.Status(); st.Problem != "" && st.Run.ID != 0 { // else it is the error
 				p.notice("%s", st.Problem)
 			}
-			return
-		case <-signals:
+			return stopped
+		case sig := <-signals:
 			wipe()
+			by := "ctrl-c"
+			if sig != os.Interrupt {
+				by = sig.String()
+			}
 			if asked++; asked == 1 {
 				p.notice("ending: %d requests that are under way may end; ctrl-c again gives them up", d.Status().InFlight)
+				stopped = by + ": what was under way was let end"
 				d.Stop()
 				continue
 			}
 			p.notice("giving up what is under way")
+			stopped = by + " again: what was under way was given up"
 			d.Cancel()
 		case <-tick.C:
 			wipe()

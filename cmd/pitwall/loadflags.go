@@ -30,6 +30,10 @@ type loadFlags struct {
 	requests, tokens, errors, maxInFlight                int
 	duration, firstByteWithin, stallWithin               time.Duration
 	body                                                 []string
+
+	// given and point are what was parsed, for saying what is wrong with it.
+	given func(flag string) bool
+	point shape.Point
 }
 
 func (f *loadFlags) add(cmd *cobra.Command) {
@@ -75,14 +79,15 @@ func (f *loadFlags) add(cmd *cobra.Command) {
 	s.BoolVar(&f.asJSON, "json", false, "print JSON")
 }
 
-// point makes the point that the flags tell: those that were given, over the preset.
-func (f *loadFlags) point(set *pflag.FlagSet, presets []shape.Preset) (shape.Point, error) {
-	var p shape.Point
+// parse makes the point that the flags tell: those that were given, over the preset.
+func (f *loadFlags) parse(set *pflag.FlagSet, presets []shape.Preset) (p shape.Point, err error) {
+	defer func() { f.point = p }()
 	var problems []error
 	bad := func(flag, what, hint string) {
 		problems = append(problems, &shape.Problem{Where: "--" + flag, What: what, Hint: hint})
 	}
-	given := func(flag string) bool { return set.Changed(flag) }
+	given := set.Changed
+	f.given = given
 	if f.preset != "" {
 		i := slices.IndexFunc(presets, func(q shape.Preset) bool { return q.Name == f.preset })
 		if i < 0 {
@@ -205,7 +210,7 @@ func (f *loadFlags) point(set *pflag.FlagSet, presets []shape.Preset) (shape.Poi
 		bad("requests", "nothing says when the load ends", "--requests 500, or --duration 2m, --tokens, --errors, --precision")
 	}
 	if err := errors.Join(problems...); err != nil {
-		return p, impossible(err)
+		return p, f.impossible(err)
 	}
 	return p, nil
 }
@@ -239,11 +244,13 @@ func (f *loadFlags) arrivals(a *shape.Arrival, given func(string) bool, bad func
 		*a = shape.Arrival{Kind: shape.Trace, Trace: f.trace}
 	}
 	if given("arrival") {
-		switch k := shape.Kind(f.arrival); k {
-		case shape.Constant, shape.Poisson, shape.Gamma:
-			a.Kind = k
-		default:
+		switch k := shape.Kind(f.arrival); {
+		case k != shape.Constant && k != shape.Poisson && k != shape.Gamma:
 			bad("arrival", fmt.Sprintf("%q is none", f.arrival), "constant, poisson or gamma; --concurrency makes a closed loop")
+		case !given("rate") && a.Rate == 0:
+			bad("arrival", "needs --rate", "it is how an open loop's requests come: --rate 4 --arrival "+f.arrival+"; the clients of a closed loop (--concurrency) wait for answers")
+		default:
+			a.Kind = k
 		}
 	}
 	if given("burstiness") {

@@ -272,9 +272,13 @@ func (r *loadReport) print(w io.Writer) error {
 	}
 	if s := r.score; s != nil {
 		line("steady", r.steady())
-		line("requests", fmt.Sprintf("%d sent: %d ok, %d failed, %d cancelled, %d crossing the edge; %d dropped", s.Sent, s.OK, s.Failed, s.Cancelled, s.Crossing, s.Dropped))
+		line("requests", fmt.Sprintf("%d sent: %d ok, %d failed, %d cancelled, %s; %d dropped", s.Sent, s.OK, s.Failed, s.Cancelled, crossing(s.Crossing), s.Dropped))
 		line("tokens", fmt.Sprintf("%s in (%s cached), %s out", known(s.InputTokens), known(s.CachedTokens), known(s.OutputTokens)))
 		line("throughput", fmt.Sprintf("%s requests/s, %s output tokens/s, %s tokens/s in all", interval(s.Requests.Estimate, 1), interval(s.Output.Estimate, 1), interval(s.Total.Estimate, 1)))
+		if o := s.Overall; o != nil {
+			line("over the whole run", fmt.Sprintf("%s requests/s, %s output tokens/s, %s tokens/s in all over %s, as vllm bench serve counts",
+				plain(o.Requests), plain(o.Output), plain(o.Total), seconds(o.Seconds)))
+		}
 		if g := s.Goodput; g.Asked {
 			line("goodput", fmt.Sprintf("%s %% of %d requests, %s good requests/s", interval(g.Share, 100), g.Tried, plain(g.Requests)))
 		}
@@ -303,6 +307,15 @@ func (r *loadReport) print(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// crossing says what became of the requests that crossed the edge of what was measured: they are none of those that are ok, and
+// went well.
+func crossing(n int) string {
+	if n == 0 {
+		return "0 crossing"
+	}
+	return fmt.Sprintf("%d crossing (answered, but not all within what was measured)", n)
 }
 
 func (r *loadReport) steady() string {

@@ -89,13 +89,35 @@ func (s *Server) pick(models []engine.Model, want string) error {
 	case i < 0 && want == "":
 		i = 0
 	case i < 0:
-		return fmt.Errorf("%s serves no model %q: it has %s", s.URL, want, strings.Join(s.Models[:min(len(s.Models), 8)], ", "))
+		return &NoModelError{URL: s.URL, Model: want, Models: s.Models}
 	}
 	s.Model = models[i].ID
 	if n := models[i].MaxModelLen; n > 0 {
 		s.MaxModelLen = n
 	}
 	return nil
+}
+
+// NoModelError says that a server doesn't serve the model that is asked for.
+type NoModelError struct {
+	URL, Model string
+	// Models are those that it serves.
+	Models []string
+}
+
+// Error names those that it serves.
+func (e *NoModelError) Error() string {
+	return fmt.Sprintf("%s serves no model %q: it has %s", e.URL, e.Model, e.Served())
+}
+
+// Served lists the models in a few words: adapters may be hundreds.
+func (e *NoModelError) Served() string {
+	const most = 8
+	s := strings.Join(e.Models[:min(len(e.Models), most)], ", ")
+	if n := len(e.Models) - most; n > 0 {
+		s += fmt.Sprintf(" and %d more", n)
+	}
+	return s
 }
 
 // learn asks the tokenizer how it counts, and by that whether the model can chat: one without a template can't render any.
@@ -186,8 +208,8 @@ func (s *Server) Target() map[string]string {
 var reserved = []string{"cache_prompt", "timings_per_token", "echo", "best_of", "use_beam_search", "n_predict", "id_slot"}
 
 // Check says why a point can't be executed against this server: what Point.Validate finds, lengths beyond MaxModelLen, body
-// fields or headers that would replace what is set here, an API that it doesn't have, more clients than this process may have
-// connections. Nothing is sent. Its errors are shape.Problems.
+// fields or headers that would replace what is set here, an API that it doesn't have, prompts that can't be made (shorter than the
+// chat template), more clients than this process may have connections. Nothing is sent. Its errors are shape.Problems.
 func (s *Server) Check(p shape.Point) error {
 	p = p.Filled()
 	if err := p.Validate(); err != nil {
@@ -210,7 +232,18 @@ func (s *Server) Check(p shape.Point) error {
 		}
 	}
 	found = append(found, s.files(p, openFileLimit()))
-	return errors.Join(found...)
+	if err := errors.Join(found...); err != nil {
+		return err
+	}
+	_, err := prompt.New(p, s.words, s.prompts(p, 0))
+	return err
+}
+
+// prompts says what the server can do with a point's prompts.
+func (s *Server) prompts(p shape.Point, nonce uint64) prompt.Options {
+	return prompt.Options{
+		API: s.api(p), IDs: s.can.PromptIDs != nil, Salt: s.can.Cold.Salt, NoCache: s.can.Cold.NoCache, Nonce: nonce, Limit: s.MaxModelLen,
+	}
 }
 
 // files says that a closed loop has more clients than there may be files; may is that limit, 0 where it is not known.

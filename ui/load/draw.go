@@ -399,11 +399,14 @@ func (b *Bar) drawShort(p grid.Pane, f screen.Frame) {
 	drawParts(p, parts, 2)
 }
 
-// goodput is the share of requests that met the SLO; nil where none is asked.
+// goodput is the share of requests that met the SLO, or how to ask for one.
 func (b *Bar) goodput() text {
 	g := b.status.Live.Goodput
-	if !g.Asked || math.IsNaN(g.Share.Value) {
+	switch {
+	case !g.Asked:
 		return text{{theme.Faint, "no SLO: slo ttft=500ms"}}
+	case math.IsNaN(g.Share.Value):
+		return text{{theme.Dim, "good "}, {theme.Faint, figure.Absent}}
 	}
 	ink := theme.Good
 	if !g.Met {

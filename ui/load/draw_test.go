@@ -57,7 +57,7 @@ func TestOnlyALoadsOwnStopEndsItByItself(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		stop  shape.Stop
-		state sessions.State
+		state sessions.RunState
 		why   string
 		want  bool
 	}{
@@ -143,7 +143,7 @@ func failed(n int) (t load.Tally) {
 }
 
 func TestABrokenRunShowsItsScore(t *testing.T) {
-	s := score.Score{Sent: 12, OK: 3, Failed: 9, Errors: []score.ErrorClass{{Class: request.Refused, Count: 9, First: "connection refused"}},
+	s := score.Score{Sent: 12, OK: 3, Failed: 9, Errors: []score.ErrorCount{{Class: request.Refused, Count: 9, First: "connection refused"}},
 		Flags: []score.Flag{{Kind: "errors", Title: "most requests failed", Invalid: true}}}
 	r := sessions.Run{ID: 4, Point: base(), State: sessions.Broken, Why: "the engine is gone", Score: &s}
 	got := wordsOf(full(r, 120, false))

@@ -233,14 +233,16 @@ func TestTraces(t *testing.T) {
 		want       []Entry
 		err        string
 	}{
-		{"CSV with its columns in any order", "output,prefix,time,input\n5,a,1.5,10\n,,1,20\n",
-			[]Entry{{Line: 3, Input: 20}, {Line: 2, After: s / 2, Input: 10, Output: 5, Prefix: "a"}}, ""},
+		{"CSV with its columns in any order", "output,prefix,time,input\n,,1,20\n5,a,1.5,10\n",
+			[]Entry{{Line: 2, Input: 20}, {Line: 3, After: s / 2, Input: 10, Output: 5, Prefix: "a"}}, ""},
 		{"CSV with two columns, a byte order mark and carriage returns", "\ufefftime,input\r\n1,10\r\n", []Entry{{Line: 2, Input: 10}}, ""},
 		{"JSON lines", "{\"time\": 2, \"input\": 10, \"output\": 5, \"prefix\": \"a, b\"}\n\n{\"input\": 1, \"time\": 2.25}\n",
 			[]Entry{{Line: 1, Input: 10, Output: 5, Prefix: "a, b"}, {Line: 3, After: s / 4, Input: 1}}, ""},
 		{"Mooncake's", "{\"timestamp\": 27482, \"input_length\": 513, \"output_length\": 52, \"hash_ids\": [46, 47]}\n{\"timestamp\": 30535, \"input_length\": 512, \"output_length\": 26, \"hash_ids\": [46]}\n",
 			[]Entry{{Line: 1, Input: 513, Output: 52, Blocks: []uint64{46, 47}}, {Line: 2, After: 3053 * time.Millisecond, Input: 512, Output: 26, Blocks: []uint64{46}}}, ""},
-		{"times since 1970", "time,input\n1795597278.25,1\n1795597277.25,2\n", []Entry{{Line: 3, Input: 2}, {Line: 2, After: s, Input: 1}}, ""},
+		{"times since 1970", "time,input\n1795597277.25,2\n1795597278.25,1\n", []Entry{{Line: 2, Input: 2}, {Line: 3, After: s, Input: 1}}, ""},
+		{"times that fall", "time,input\n0,1\n2,1\n\n1.5,1\n", nil, "F:5: times must not fall: it is due 500ms before line 3"},
+		{"Mooncake's times that fall", "{\"timestamp\": 5, \"input_length\": 3}\n{\"timestamp\": 4, \"input_length\": 3}\n", nil, "F:2: times must not fall: it is due 1ms before line 1"},
 		{"requests at one time keep their order", "time,input\n0,3\n0,2\n0,1\n", []Entry{{Line: 2, Input: 3}, {Line: 3, Input: 2}, {Line: 4, Input: 1}}, ""},
 		{"an unknown column", "time,inputs\n", nil, `F:1: column "inputs": did you mean "input"?`},
 		{"a missing column", "time,output\n", nil, `F:1: no column "input"; the first line names the columns time, input, output and prefix`},
@@ -354,7 +356,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func FuzzText(f *testing.F) {
-	for _, s := range []string{"c=16 512→128 chat cold", "poisson 3.5/s 512->128", "gamma 2/s b=0.4 steps=10@30s,20@1m+30s", "trace:x ·→·", "shared=1x2 think=lognormal:1,2,3 file:p->≤9"} {
+	for _, s := range []string{"c=16 512→128 chat cold", "poisson 3.5/s 512->128", "gamma 2/s b=0.4 steps=10@30s,20@1m+30s", "trace:x ·→·", "trace x →5", "shared=1x2 think=lognormal:1,2,3 file:p->≤9"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
