@@ -21,6 +21,10 @@ type demoFlags struct {
 	trouble  troubleFlags
 }
 
+// demoBlocks is a KV cache of 112,000 tokens, as where --gpu-memory-utilization leaves half of the card to others: one that holds
+// 450,000 takes more than a minute to fill, and nobody watches a demo for that long until something happens.
+const demoBlocks = 7001
+
 func (p *program) demo() *cobra.Command {
 	var f demoFlags
 	cmd := &cobra.Command{
@@ -65,6 +69,9 @@ func (p *program) runDemo(ctx context.Context, c *config.Config, f demoFlags) (e
 	}
 	defer func() { err = errors.Join(err, closeTruth()) }()
 	o.Quiet, o.Neighbours = !f.headless, !f.headless // it is loaded from here
+	if o.Quiet {
+		o.Config.Blocks = demoBlocks
+	}
 	// Ctrl-c ends the console, then its load, and only then what that is on.
 	s, err := sim.Start(context.WithoutCancel(ctx), o)
 	if err != nil {

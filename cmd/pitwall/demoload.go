@@ -27,8 +27,8 @@ func scenes(seed uint64) (opening, round []scene) {
 			Cache: shape.Cold, Seed: seed, SLO: slo,
 		}, lasts}
 	}
-	opening = []scene{chat(2, 10*time.Second), chat(8, 10*time.Second), chat(32, 12*time.Second), chat(96, 14*time.Second), chat(8, 14*time.Second)}
-	crowd := chat(256, 90*time.Second)
+	opening = []scene{chat(2, 8*time.Second), chat(8, 8*time.Second), chat(32, 9*time.Second), chat(96, 9*time.Second)}
+	crowd := chat(256, 60*time.Second)
 	crowd.point.Label, crowd.point.Prompt.Length, crowd.point.Output.Length = "a crowd that the KV cache can't hold", shape.Tokens(1900), shape.Tokens(600)
 	agents := chat(12, 45*time.Second)
 	agents.point.Label, agents.point.Cache = "agents with one system prompt", shape.Warm

@@ -55,7 +55,7 @@ func percentile(q score.Quantile) string {
 }
 
 func goodput(g score.Goodput) string {
-	if !g.Asked {
+	if !g.Asked || math.IsNaN(g.Share.Value) {
 		return "—"
 	}
 	text := "missed "

@@ -235,7 +235,11 @@ func (s *Server) Check(p shape.Point) error {
 	if err := errors.Join(found...); err != nil {
 		return err
 	}
-	_, err := prompt.New(p, s.words, s.prompts(p, 0))
+	words := s.words
+	if words == nil { // of a server that nobody examined
+		words = prompt.Unlearned()
+	}
+	_, err := prompt.New(p, words, s.prompts(p, 0))
 	return err
 }
 

@@ -57,6 +57,13 @@ func arrives(p shape.Point) string {
 	return s
 }
 
+func have(n int) string {
+	if n == 1 {
+		return " has "
+	}
+	return " have "
+}
+
 // until says when it ends by itself.
 func until(p shape.Point) string {
 	var ends []string
@@ -65,16 +72,16 @@ func until(p shape.Point) string {
 		ends = append(ends, "its end")
 	}
 	if s.Requests > 0 {
-		ends = append(ends, plural(s.Requests, "request")+" have ended")
+		ends = append(ends, plural(s.Requests, "request")+have(s.Requests)+"ended")
 	}
 	if s.After > 0 {
 		ends = append(ends, s.After.String()+" have passed")
 	}
 	if s.Tokens > 0 {
-		ends = append(ends, plural(s.Tokens, "output token")+" have come")
+		ends = append(ends, plural(s.Tokens, "output token")+have(s.Tokens)+"come")
 	}
 	if s.Errors > 0 {
-		ends = append(ends, plural(s.Errors, "error")+" have come")
+		ends = append(ends, plural(s.Errors, "error")+have(s.Errors)+"come")
 	}
 	if s.Precision > 0 {
 		ends = append(ends, fmt.Sprintf("its mean is known to %g %%", 100*s.Precision))

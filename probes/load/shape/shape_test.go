@@ -206,7 +206,8 @@ func TestShortText(t *testing.T) {
 		{"c=2 think=2 640→64 shared=512x4 turns=6 unstreamed fresh warm", Point{Arrival: Arrival{Kind: Closed, Clients: 2, Think: &think},
 			Prompt: Prompt{Length: Tokens(640), Shared: 512, Groups: 4, Turns: 6}, Output: Output{Length: Tokens(64)}, Unstreamed: true, Fresh: true, Cache: Warm}},
 		{"constant 1000/s file:p.jsonl→9 completions", Point{Arrival: Arrival{Kind: Constant, Rate: 1000}, Prompt: Prompt{File: "p.jsonl"}, Output: Output{Length: Tokens(9)}, API: Completions}},
-		{"trace:azure.csv ·→·", Point{Arrival: Arrival{Kind: Trace, Trace: "azure.csv"}}},
+		{"trace azure.csv", Point{Arrival: Arrival{Kind: Trace, Trace: "azure.csv"}}},
+		{"trace azure.csv →128 warm", Point{Arrival: Arrival{Kind: Trace, Trace: "azure.csv"}, Output: Output{Length: Tokens(128)}, Cache: Warm}},
 	} {
 		t.Run(tt.want, func(t *testing.T) {
 			if got := tt.p.String(); got != tt.want {

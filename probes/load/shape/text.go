@@ -13,7 +13,12 @@ import (
 // leaves out what is as usual; ParseText reads it back, but for what it has no word for.
 func (p Point) String() string {
 	words := append([]string{}, p.Arrival.String())
-	words = append(words, p.asked()+"→"+p.answered())
+	switch answered := p.answered(); {
+	case p.Arrival.Kind != Trace || p.Prompt.File != "" || !p.Prompt.Length.IsZero(): // the last two a trace may not have
+		words = append(words, p.asked()+"→"+answered)
+	case answered != "·": // of the requests that the trace gives none
+		words = append(words, "→"+answered)
+	}
 	if p.Prompt.Shared > 0 {
 		s := "shared=" + strconv.Itoa(p.Prompt.Shared)
 		if p.Prompt.Groups > 1 {
@@ -68,14 +73,14 @@ func (l Length) short() string {
 	return l.String()
 }
 
-// String is the short text of how requests arrive: "c=16", "poisson 3.5/s", "gamma 3.5/s b=0.4 steps=10@30s", "trace:azure.csv".
+// String is the short text of how requests arrive: "c=16", "poisson 3.5/s", "gamma 3.5/s b=0.4 steps=10@30s", "trace azure.csv".
 func (a Arrival) String() string {
 	var words []string
 	switch a.Kind {
 	case Closed, "":
 		words = append(words, "c="+strconv.Itoa(a.Clients))
 	case Trace:
-		return "trace:" + filepath.Base(a.Trace)
+		return "trace " + filepath.Base(a.Trace)
 	default:
 		words = append(words, string(a.Kind), float(a.Rate)+"/s")
 		if a.Kind == Gamma {
@@ -137,11 +142,17 @@ var (
 )
 
 // ParseText reads a point as it is typed in one line, in words in any order: c=16 (clients) or 3.5/s (rate) with constant, poisson
-// or gamma, b=0.4 (burstiness), think=1.5, steps=10@30s or trace:PATH; 512->128 (prompt and output length, each in any form of
+// or gamma, b=0.4 (burstiness), think=1.5, steps=10@30s or trace PATH (trace:PATH); 512->128 (prompt and output length, each in any form of
 // a Length; file:PATH->128 for a file of prompts; ≤128 or <=128 for at most), shared=400x4, turns=6, chat or completions, cold
 // or warm, unstreamed, fresh. What is not said stays as it is in p, so that a line can change a point.
 func (p Point) ParseText(line string) (Point, error) {
-	for _, w := range strings.Fields(line) {
+	words := strings.Fields(line)
+	for i := 0; i < len(words); i++ {
+		w := words[i]
+		if w == "trace" && i+1 < len(words) {
+			i++
+			w = "trace:" + words[i]
+		}
 		if err := p.word(w); err != nil {
 			return Point{}, err
 		}

@@ -28,14 +28,13 @@ type Entry struct {
 // BlockTokens is how many tokens a hash of a Mooncake trace stands for.
 const BlockTokens = 512
 
-// ReadTrace reads a trace. Three forms are told apart by what stands in the file:
+// ReadTrace reads a trace, in the order of its times. Three forms are told apart by what stands in the file:
 //
 //   - JSON lines: {"time": seconds, "input": tokens, "output": tokens, "prefix": "group"}; output and prefix may be left out
 //   - CSV with a first line that names the columns time, input, output and prefix, in any order; the last two may be missing
 //   - JSON lines of Mooncake's open traces: {"timestamp": milliseconds, "input_length", "output_length", "hash_ids"}
 //
-// Times count from the first, and may not fall: a trace that was put together wrongly would be another load. Empty lines don't
-// count. The error is a *Problem that names the first wrong line.
+// Times count from the earliest; that they fall is for Validate to say. Empty lines don't count. The error is a *Problem that names the first wrong line.
 func ReadTrace(path string) ([]Entry, error) {
 	r := &traceReader{}
 	err := lines(path, func(n int, line string) error {
@@ -47,10 +46,6 @@ func ReadTrace(path string) ([]Entry, error) {
 			return err
 		}
 		e.Line = n
-		if i := len(r.entries) - 1; i >= 0 && e.After < r.entries[i].After {
-			before := r.entries[i]
-			return fmt.Errorf("times must not fall: it is due %v before line %d", before.After-e.After, before.Line)
-		}
 		r.entries = append(r.entries, e)
 		return nil
 	})
@@ -60,6 +55,7 @@ func ReadTrace(path string) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(r.entries, func(a, b Entry) int { return int(max(-1, min(1, a.After-b.After))) })
 	first := r.entries[0].After
 	for i := range r.entries {
 		r.entries[i].After -= first

@@ -250,6 +250,7 @@ func (c *critic) entries(p Point, entries []Entry) {
 	if p.Prompt.Groups > 1 {
 		c.add("prompt.groups", "the trace says itself which groups there are", "")
 	}
+	c.falling(p.Arrival.Trace, entries)
 	for _, e := range entries {
 		switch {
 		case e.Prefix != "" && p.Prompt.Shared == 0:
@@ -260,6 +261,18 @@ func (c *critic) entries(p Point, entries []Entry) {
 			return
 		case e.Output == 0 && p.Output.Length.IsZero():
 			c.add(fmt.Sprintf("%s:%d", p.Arrival.Trace, e.Line), "no output length", "give one in the trace, or output.length for all that have none")
+			return
+		}
+	}
+}
+
+// falling finds the first line of a trace that is due before the one before it: a trace that was put together wrongly would be
+// another load than its file looks like.
+func (c *critic) falling(file string, entries []Entry) {
+	written := slices.SortedFunc(slices.Values(entries), func(a, b Entry) int { return a.Line - b.Line })
+	for i := 1; i < len(written); i++ {
+		if before, e := written[i-1], written[i]; e.After < before.After {
+			c.add(fmt.Sprintf("%s:%d", file, e.Line), fmt.Sprintf("times must not fall: it is due %v before line %d", before.After-e.After, before.Line), "sort it by its times")
 			return
 		}
 	}
