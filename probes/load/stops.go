@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"strconv"
 	"math"
 
 	"pitwall/probes/load/shape"
@@ -25,11 +26,11 @@ func newStops(s shape.Stop) stops { return stops{Stop: s, look: firstLook} }
 func (s *stops) after(t *Tally, r *request.Record) string {
 	switch {
 	case s.Requests > 0 && t.Ends() >= s.Requests:
-		return fmt.Sprintf("%d requests have ended", t.Ends())
+		return count(t.Ends(), "request") + " ended"
 	case s.Tokens > 0 && t.Output >= int64(s.Tokens):
-		return fmt.Sprintf("%d output tokens have come", t.Output)
+		return count(int(t.Output), "output token") + " come"
 	case s.Errors > 0 && t.Failed() >= s.Errors:
-		return fmt.Sprintf("%d requests have failed", t.Failed())
+		return count(t.Failed(), "request") + " failed"
 	}
 	if s.Precision <= 0 || r.Class != request.OK {
 		return ""
@@ -77,4 +78,12 @@ func batchMeans(v []float64) (mean, half float64) {
 		sum += (m - middle) * (m - middle)
 	}
 	return mean, t * math.Sqrt(sum/(batches-1)/batches)
+}
+
+// count writes a number of things that have done something: "1 request has", "500 requests have".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what + " has"
+	}
+	return strconv.Itoa(n) + " " + what + "s have"
 }
