@@ -2,8 +2,8 @@ package load
 
 import (
 	"fmt"
-	"strconv"
 	"math"
+	"strconv"
 
 	"pitwall/probes/load/shape"
 	"pitwall/probes/request"
