@@ -62,6 +62,7 @@ func (p *program) needTerminal(hint string) error {
 }
 
 func (p *program) runConsole(ctx context.Context, c *config.Config, always bool) error {
+	p.cores.watch()
 	d := p.newDesk(c)
 	defer d.Close()
 	if !always {

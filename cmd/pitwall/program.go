@@ -24,6 +24,8 @@ type program struct {
 	ownPanels string
 	// named is the configuration file that was asked for by name, empty for the usual one.
 	named string
+	// cores is on how many processors it runs.
+	cores processors
 }
 
 // root makes the command tree.

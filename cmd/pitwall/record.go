@@ -47,6 +47,7 @@ logout nor a closed tmux touches it; ctrl-c and SIGTERM end the session cleanly.
 			if f.background {
 				return p.recordInBackground(cmd.Context(), c, f)
 			}
+			p.cores.watch()
 			err = p.recordHere(cmd.Context(), c, f)
 			if f.readyFD > 0 && err != nil {
 				p.tell(f.readyFD, failedStart(err)) // no use once it has said that it records: then nobody listens

@@ -34,8 +34,11 @@ func (d *desk) steering() *steer.Desk {
 			}
 			return load.Examine(ctx, load.Target{URL: s.URL(), Model: d.model, Access: access})
 		},
-		Connect: connect,
-		Book:    d.book,
+		Connect: func(s *load.Server, o load.Options) steer.Runner {
+			d.p.cores.load()
+			return load.New(s, o)
+		},
+		Book: d.book,
 		Scope: func(instance string) sessions.Scope {
 			s := d.scraper(instance)
 			if s == nil {
@@ -74,9 +77,6 @@ func certification() steer.Certificate {
 		return why
 	}}
 }
-
-// connect makes a client that sends load.
-func connect(s *load.Server, o load.Options) steer.Runner { return load.New(s, o) }
 
 // scraper finds a watched engine by its host:port, nil if there is none.
 func (d *desk) scraper(instance string) *engine.Scraper {
