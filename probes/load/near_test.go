@@ -65,8 +65,7 @@ func role(ctx context.Context, name string, env ...string) *exec.Cmd {
 
 // cost is what a client's process says of its work.
 type cost struct {
-	Start    float64 // seconds of CPU before the load began: the process itself, and examining the server
-	CPU, RSS float64 // seconds of CPU from there on, and MB
+	CPU, RSS float64 // seconds and MB
 	Tokens   int
 	TTFT     map[string]time.Duration // by request id, of the client's own reckoning
 	LagP99   time.Duration
@@ -89,11 +88,6 @@ func used() cost {
 	return c
 }
 
-func (c cost) since(start float64) cost {
-	c.Start, c.CPU = start, c.CPU-start
-	return c
-}
-
 func task() (streams, tokens int) {
 	fmt.Sscan(os.Getenv("PITWALL_NEAR_WORK"), &streams, &tokens)
 	return streams, tokens
@@ -106,7 +100,6 @@ func wholeClient() {
 	if err != nil {
 		fatal(err)
 	}
-	start := used().CPU
 	var records []*request.Record
 	c := load.New(s, load.Options{Each: func(r *request.Record) { records = append(records, r) }})
 	p := closedLoop(streams, 16, tokens)
@@ -124,7 +117,7 @@ func wholeClient() {
 		}
 	}
 	st := c.State()
-	out := used().since(start)
+	out := used()
 	out.LagP99, out.Bound = st.LagP99, st.Runs[0].Bound
 	for _, r := range records {
 		if r.Class != request.OK {
@@ -142,7 +135,6 @@ func wholeClient() {
 func bareReader() {
 	streams, tokens := task()
 	url := os.Getenv("PITWALL_NEAR_URL")
-	start := used().CPU
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2000}}
 	body := fmt.Appendf(nil, `{"model":"truth","prompt":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16],"stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true},"max_tokens":%d,"ignore_eos":true}`, tokens)
 	var mu sync.Mutex
@@ -185,7 +177,7 @@ func bareReader() {
 		})
 	}
 	wg.Wait()
-	out := used().since(start)
+	out := used()
 	out.TTFT, out.Tokens = ttft, 2*streams*tokens
 	if frames < out.Tokens {
 		fatal(fmt.Errorf("%d frames of %d", frames, out.Tokens))
@@ -202,7 +194,7 @@ type result struct {
 }
 
 func (r result) String() string {
-	return fmt.Sprintf("%.4f CPU-s per 1,000 tokens and %.3f before, %.0f MB, TTFT error p50 %v p99 %v, first request %v after start, lag p99 %v %s", r.per1000, r.Start, r.RSS, r.p50, r.p99, r.first, r.LagP99, r.Bound)
+	return fmt.Sprintf("%.4f CPU-s per 1,000 tokens, %.0f MB, TTFT error p50 %v p99 %v, first request %v after start, lag p99 %v %s", r.per1000, r.RSS, r.p50, r.p99, r.first, r.LagP99, r.Bound)
 }
 
 func measure(t testing.TB, who string, streams, tokens int, gap time.Duration) (r result) {
@@ -246,30 +238,24 @@ func measure(t testing.TB, who string, streams, tokens int, gap time.Duration) (
 	return r
 }
 
-// TestNearTheCostOfAReaderOverNetHTTP holds the budget. One try's CPU wanders by a sixth where the machine is shared, which is more
-// than the budget leaves: CPU is compared as the median of the tries so far, everything else as the best of them.
+// TestNearTheCostOfAReaderOverNetHTTP holds the budget: of three tries the best counts, because the machine has other work.
 func TestNearTheCostOfAReaderOverNetHTTP(t *testing.T) {
 	if os.Getenv("PITWALL_NEAR") == "" {
-		t.Skip("takes a minute and wants the machine for itself: set PITWALL_NEAR=1")
+		t.Skip("NOT TESTED HERE, what the client costs takes a minute and wants the machine for itself: PITWALL_NEAR=1, as .ci/run sets it")
 	}
 	for _, c := range []struct {
 		streams, tokens int
 		gap             time.Duration
 	}{{64, 250, 20 * time.Millisecond}, {256, 80, 50 * time.Millisecond}, {1000, 24, 200 * time.Millisecond}} {
 		t.Run(fmt.Sprintf("%d streams", c.streams), func(t *testing.T) {
-			var ratios []float64
-			near := false
-			for range 7 {
+			for range 3 {
 				ours, theirs := measure(t, "client", c.streams, c.tokens, c.gap), measure(t, "reader", c.streams, c.tokens, c.gap)
 				t.Logf("\nclient %v\nreader %v", ours, theirs)
-				near = near || ours.RSS <= 60 && ours.first <= 100*time.Millisecond && 3*ours.p50 <= theirs.p50 && 3*ours.p99 <= theirs.p99
-				ratios = append(ratios, ours.per1000/theirs.per1000)
-				slices.Sort(ratios)
-				if near && ratios[len(ratios)/2] <= 1.1 {
+				if ours.per1000 <= 1.1*theirs.per1000 && ours.RSS <= 60 && ours.first <= 100*time.Millisecond && 3*ours.p50 <= theirs.p50 && 3*ours.p99 <= theirs.p99 {
 					return
 				}
 			}
-			t.Errorf("not within the budget: 1.1 times the CPU (%.2f), 60 MB, 100 ms to the first request, TTFT 3 times nearer", ratios)
+			t.Error("three tries did not keep the budget: 1.1 times the CPU, 60 MB, 100 ms to the first request, TTFT 3 times nearer")
 		})
 	}
 }
@@ -277,7 +263,7 @@ func TestNearTheCostOfAReaderOverNetHTTP(t *testing.T) {
 // TestNearTheScheduleOfAnOpenLoop holds the send lag below 1 ms at p99 where a core is free: of five tries the best counts.
 func TestNearTheScheduleOfAnOpenLoop(t *testing.T) {
 	if os.Getenv("PITWALL_NEAR") == "" {
-		t.Skip("wants the machine for itself: set PITWALL_NEAR=1")
+		t.Skip("NOT TESTED HERE, the schedule wants the machine for itself: PITWALL_NEAR=1, as .ci/run sets it")
 	}
 	server, err := truth.Start(t.Context(), role(t.Context(), "truth"), truth.Plan{TTFT: 20 * time.Millisecond, Gap: 5 * time.Millisecond})
 	if err != nil {

@@ -81,10 +81,10 @@ func role(ctx context.Context, name string, env ...string) *exec.Cmd {
 // has bad moments: of three tries the best counts.
 func TestNearerToTheTruthThanAReaderOverNetHTTP(t *testing.T) {
 	if os.Getenv("PITWALL_NEAR") == "" {
-		t.Skip("takes a minute or two and wants the machine for itself: set PITWALL_NEAR=1")
+		t.Skip("NOT TESTED HERE, nearness to the truth takes a minute or two and wants the machine for itself: PITWALL_NEAR=1, as .ci/run sets it")
 	}
 	if runtime.GOOS != "linux" {
-		t.Skip("no stamps on", runtime.GOOS)
+		t.Skip("SKIPPED, nearness to the truth is NOT tested: there are no kernel stamps on", runtime.GOOS)
 	}
 	for _, c := range cases {
 		if c.onlyTable {
@@ -159,7 +159,7 @@ func (s side) String() string {
 // BenchmarkNearness prints the whole table, once each; it takes some minutes.
 func BenchmarkNearness(b *testing.B) {
 	if os.Getenv("PITWALL_NEAR") == "" {
-		b.Skip("takes minutes and wants the machine for itself: set PITWALL_NEAR=1")
+		b.Skip("NOT MEASURED HERE, takes minutes and wants the machine for itself: PITWALL_NEAR=1")
 	}
 	for range b.N {
 		var out bytes.Buffer

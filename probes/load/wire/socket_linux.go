@@ -157,7 +157,7 @@ func (s *socket) receive(fd uintptr, p []byte) (n int, came arrival, left int, e
 }
 
 // recvmsg fills p and control. It is the system call alone, since it never waits: unix.Recvmsg tells the scheduler each time that it
-// may, and makes room for the sender's address, together a tenth of what a stream costs. p is not empty.
+// may, and makes room for the sender's address, at every piece of a stream. p is not empty.
 func (s *socket) recvmsg(fd uintptr, p []byte) (int, error) {
 	s.vector.Base = &p[0]
 	s.vector.SetLen(len(p))
