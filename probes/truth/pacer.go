@@ -19,6 +19,7 @@ type pacer struct {
 	next   request.Time // what the goroutine waits for; 0: it does not wait, maxTime: for ever
 	lost   bool         // look was called
 	closed bool
+	asked  []chan struct{} // that settle waits for
 
 	queue queue
 }
@@ -59,6 +60,21 @@ func (p *pacer) look() {
 	}
 }
 
+// settle returns when all that was written before it is written down too: a client that has the last piece asks at once.
+func (p *pacer) settle() {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		<-p.ended
+		return
+	}
+	done := make(chan struct{})
+	p.asked = append(p.asked, done)
+	p.alarm.ring()
+	p.mu.Unlock()
+	<-done
+}
+
 func (p *pacer) close() {
 	p.mu.Lock()
 	if !p.closed {
@@ -80,6 +96,10 @@ func (p *pacer) run() {
 		clear(p.fresh)
 		closed, lost := p.closed, p.lost
 		p.fresh, p.next, p.lost = p.fresh[:0], 0, false
+		for _, done := range p.asked { // nothing is between its last write and finish here
+			close(done)
+		}
+		p.asked = nil
 		p.mu.Unlock()
 		if closed {
 			for _, f := range p.queue {
@@ -117,7 +137,7 @@ func (p *pacer) rest(now request.Time) {
 		}
 	}
 	p.mu.Lock()
-	if len(p.fresh) > 0 || p.lost || p.closed {
+	if len(p.fresh) > 0 || p.lost || p.closed || len(p.asked) > 0 {
 		p.mu.Unlock()
 		return
 	}
