@@ -17,7 +17,7 @@ var secretArg = regexp.MustCompile(`(?i)((?:--?[a-z0-9_-]*` + secretWord + `\s+|
 	`|(bearer\s+|authorization["']?\s*[:=]\s*["']?(?:(?:basic|bearer)\s+)?)\S+` +
 	`|\b(?:sk|hf|ghp|glpat|xox[bp])[-_][A-Za-z0-9_-]{8,}`)
 
-const secretWord = `(?:api[-_]?key|secret|passw(?:or)?d|token)`
+const secretWord = `(?:(?:api|access|private)[-_]?key|secret|passw(?:or)?d|token)`
 
 const cutMark = "[cut]"
 

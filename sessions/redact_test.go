@@ -11,6 +11,7 @@ func TestSecretsAreCutBeforeTheyAreStored(t *testing.T) {
 		{"an argument with a space", "vllm serve m --api-key hunter2 --port 8000", "vllm serve m --api-key [cut] --port 8000"},
 		{"an argument with an equals sign", "--api-key=hunter2", "--api-key=[cut]"},
 		{"a JSON field", `{"hf_token": "hunter2", "x": 1}`, `{"hf_token": "[cut]", "x": 1}`},
+		{"a variable of a command", "env AWS_SECRET_ACCESS_KEY=hunter2 HF_TOKEN=hunter2 vllm serve m", "env AWS_SECRET_ACCESS_KEY=[cut] HF_TOKEN=[cut] vllm serve m"},
 		{"a bearer header", "Authorization: Bearer hunter2", "Authorization: Bearer [cut]"},
 		{"a basic header", "Authorization: Basic bWU6aHVudGVyMg==", "Authorization: Basic [cut]"},
 		{"a password with an @", "scrape http://me:hunter2@x@host:1/metrics: refused", "scrape http://host:1/metrics: refused"},
