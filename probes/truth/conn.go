@@ -210,7 +210,6 @@ func (s *Server) other(r *http.Request, body []byte, keep bool) []byte {
 
 // tell is the kept answers, a line each, or the one with an id.
 func (s *Server) tell(id string, keep bool) []byte {
-	s.pacer.settle()
 	var all []Answer
 	if id == "" {
 		all, _ = s.Answers()

@@ -36,6 +36,7 @@ func (c *counters) end(f *flow) {
 
 // page is /metrics in Prometheus's text form. It says that no model runs here.
 func (s *Server) page() []byte {
+	s.pacer.settle() // who has the end of an answer finds it counted
 	c := &s.counters
 	model := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s.plan.Model)
 	var b []byte

@@ -96,8 +96,9 @@ func (s *Server) Close() {
 	s.handlers.Wait()
 }
 
-// Answer gives what happened to the request with an id, once it is over.
+// Answer gives what happened to the request with an id, once it is over: whoever has its end can ask.
 func (s *Server) Answer(id string) (Answer, bool) {
+	s.pacer.settle()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a, ok := s.byID[id]
@@ -107,7 +108,7 @@ func (s *Server) Answer(id string) (Answer, bool) {
 	return *a, true
 }
 
-// Wait is Answer for a request that may not be over yet: a client has the last piece before the server has written it down.
+// Wait is Answer for a request that may not be over yet.
 func (s *Server) Wait(ctx context.Context, id string) (Answer, error) {
 	for {
 		s.mu.Lock()
@@ -126,8 +127,9 @@ func (s *Server) Wait(ctx context.Context, id string) (Answer, error) {
 }
 
 // Answers gives what happened to all requests that are over, in the order of their ends, and how many before them were
-// forgotten because of Plan.Keep.
+// forgotten because of Plan.Keep. It has those whose end any client has.
 func (s *Server) Answers() (all []Answer, forgotten int) {
+	s.pacer.settle()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all = make([]Answer, 0, len(s.kept))
